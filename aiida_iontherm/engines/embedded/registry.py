@@ -1,0 +1,67 @@
+"""Find embedded engines by name and check them before anything expensive starts."""
+
+from __future__ import annotations
+
+import difflib
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ase.calculators.calculator import Calculator
+
+GROUP = "iontherm.calculators"
+
+
+class EngineError(ValueError):
+    """An engine is unknown, not installed, or does not cover the compound."""
+
+
+def available_engines() -> list[str]:
+    """Names of the registered engines, installed or not."""
+    return sorted(point.name for point in entry_points(group=GROUP))
+
+
+def make_calculator(name: str, options: dict[str, Any] | None = None) -> Calculator:
+    """Return an ASE calculator.
+
+    Parameters
+    ----------
+    name : str
+        One of `available_engines`.
+    options : dict
+        Passed to the engine's factory.
+
+    Raises
+    ------
+    EngineError
+        If the engine is unknown, needs a package that is not installed, or refuses the options.
+    """
+    factory = _load(name).make
+    try:
+        return factory(**(options or {}))
+    except ImportError as error:
+        raise EngineError(f"the engine {name} needs a package that is not installed ({error})") from error
+    except TypeError as error:
+        raise EngineError(f"the engine {name} does not take these options: {error}") from error
+
+
+def check_elements(name: str, symbols: Iterable[str]) -> None:
+    """Raise `EngineError` if the engine does not know one of the elements."""
+    known = _load(name).ELEMENTS
+    missing = sorted(set(symbols) - set(known))
+    if missing:
+        raise EngineError(
+            f"the engine {name} does not know {', '.join(missing)}: choose another with --engine "
+            f"({', '.join(available_engines())})"
+        )
+
+
+def _load(name: str) -> Any:
+    points = {point.name: point for point in entry_points(group=GROUP)}
+    if name not in points:
+        close = difflib.get_close_matches(name, points, n=1)
+        hint = f"; did you mean {close[0]}?" if close else f": there are {', '.join(sorted(points))}"
+        raise EngineError(f"there is no embedded engine {name}{hint}")
+    return points[name].load()

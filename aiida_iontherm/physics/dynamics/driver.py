@@ -1,0 +1,252 @@
+"""Molecular dynamics in blocks: Langevin equilibration, then NVE or Langevin production, reduced on the fly.
+
+The integrators are ASE's. A run is a sequence of blocks; between blocks its whole state is a set of arrays and the
+state of the random generator, so that a run continued from there is the same, bit by bit, as one never interrupted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from ase import Atoms, units
+from ase.calculators.calculator import Calculator
+from ase.md.langevin import Langevin
+from ase.md.md import MolecularDynamics as AseDynamics
+from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
+from ase.md.verlet import VelocityVerlet
+
+Array = npt.NDArray[np.float64]
+
+RUNAWAY_FACTOR = 4.0
+"""A cell hotter than this many times its target has left the region where the potential was trained."""
+
+
+class UnstableRunError(RuntimeError):
+    """The atoms fly apart: the potential cannot be trusted at this temperature."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MdSettings:
+    """Plan of a run.
+
+    Attributes
+    ----------
+    temperature_k : float
+    timestep_fs : float
+    equilibration_steps, production_steps : int
+        Rounded up to whole blocks.
+    friction_per_ps : float
+        Of the Langevin thermostat.
+    ensemble : {"nve", "nvt"}
+        Of the production.
+    position_stride, snapshot_stride, velocity_stride : int
+        Steps between stored positions of the mobile ions, snapshots (positions and forces of all atoms) and velocities.
+        0 stores none.
+    block_steps : int
+        Steps between two points where the run can stop; the strides must divide it.
+    seed : int
+    """
+
+    temperature_k: float
+    timestep_fs: float
+    equilibration_steps: int
+    production_steps: int
+    friction_per_ps: float = 5.0
+    ensemble: str = "nve"
+    position_stride: int = 20
+    snapshot_stride: int = 200
+    velocity_stride: int = 0
+    block_steps: int = 200
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("temperature_k", "timestep_fs", "friction_per_ps", "production_steps", "block_steps"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be positive, not {getattr(self, name)}")
+        if self.equilibration_steps < 0:
+            raise ValueError(f"equilibration_steps must not be negative, not {self.equilibration_steps}")
+        if self.ensemble not in ("nve", "nvt"):
+            raise ValueError(f"ensemble must be nve or nvt, not {self.ensemble}")
+        for name in ("position_stride", "snapshot_stride", "velocity_stride"):
+            stride = getattr(self, name)
+            if stride < 0 or (stride and self.block_steps % stride):
+                raise ValueError(f"{name} = {stride} must divide block_steps = {self.block_steps}")
+
+    @property
+    def equilibration_blocks(self) -> int:
+        """Number of blocks with the thermostat on and nothing stored."""
+        return -(-self.equilibration_steps // self.block_steps)
+
+    @property
+    def blocks(self) -> int:
+        """Number of blocks of the whole run."""
+        return self.equilibration_blocks + -(-self.production_steps // self.block_steps)
+
+
+class MolecularDynamics:
+    """One run, advanced block by block.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        Start positions; velocities are drawn from the temperature.
+    calculator : ASE calculator
+        If it has a method ``forget_neighbours`` it is called before each block.
+    settings : MdSettings
+    mobile : int array [m]
+        Indices of the ions whose unwrapped positions are stored.
+    """
+
+    def __init__(
+        self, atoms: Atoms, calculator: Calculator, settings: MdSettings, mobile: npt.NDArray[np.int64]
+    ) -> None:
+        self.settings = settings
+        self.atoms = atoms.copy()
+        self.atoms.calc = calculator
+        self._mobile = mobile
+        self._rng = np.random.default_rng(settings.seed)
+        # Half of the kinetic energy drawn flows into the potential energy of the perfect crystal: draw twice as much.
+        MaxwellBoltzmannDistribution(self.atoms, temperature_K=2 * settings.temperature_k, rng=self._rng)
+        Stationary(self.atoms, preserve_temperature=False)
+        self.block = 0
+        self._stored: dict[str, list[Array]] = {
+            name: [] for name in ("thermo", "mobile_positions", "drift", "snapshots", "snapshot_forces", "velocities")
+        }
+
+    @property
+    def finished(self) -> bool:
+        """True after the last block."""
+        return self.block >= self.settings.blocks
+
+    @property
+    def equilibrating(self) -> bool:
+        """True while nothing but thermodynamics is stored."""
+        return self.block < self.settings.equilibration_blocks
+
+    def run_block(self) -> None:
+        """Advance by one block.
+
+        Raises
+        ------
+        UnstableRunError
+            If the cell heats far above its target.
+        """
+        settings = self.settings
+        forget = getattr(self.atoms.calc, "forget_neighbours", None)
+        if forget is not None:
+            forget()
+        producing = not self.equilibrating
+        if self.block == settings.equilibration_blocks and settings.ensemble == "nve":
+            self._set_energy_to_equilibrium()
+        integrator = self._integrator(thermostat=not producing or settings.ensemble == "nvt")
+        strides = [
+            stride
+            for stride in (settings.position_stride, settings.snapshot_stride, settings.velocity_stride)
+            if stride and producing
+        ]
+        every = int(np.gcd.reduce(strides)) if strides else settings.block_steps
+        for step in range(every, settings.block_steps + 1, every):
+            integrator.run(every)
+            if producing:
+                self._store(step)
+        self._check_and_record()
+        self.block += 1
+
+    def _integrator(self, *, thermostat: bool) -> AseDynamics:
+        timestep = self.settings.timestep_fs * units.fs
+        if not thermostat:
+            return VelocityVerlet(self.atoms, timestep)
+        return Langevin(
+            self.atoms,
+            timestep,
+            temperature_K=self.settings.temperature_k,
+            friction=self.settings.friction_per_ps / (1000 * units.fs),
+            rng=self._rng,
+        )
+
+    def _store(self, step: int) -> None:
+        settings, atoms = self.settings, self.atoms
+        if settings.position_stride and step % settings.position_stride == 0:
+            masses = atoms.get_masses()
+            self._stored["mobile_positions"].append(atoms.positions[self._mobile].astype(np.float32))
+            self._stored["drift"].append(masses @ atoms.positions / masses.sum())
+        if settings.snapshot_stride and step % settings.snapshot_stride == 0:
+            self._stored["snapshots"].append(atoms.positions.copy())
+            self._stored["snapshot_forces"].append(atoms.get_forces())
+        if settings.velocity_stride and step % settings.velocity_stride == 0:
+            self._stored["velocities"].append((atoms.get_velocities() * 1000 * units.fs).astype(np.float32))
+
+    def _check_and_record(self) -> None:
+        atoms = self.atoms
+        potential, kinetic = atoms.get_potential_energy(), atoms.get_kinetic_energy()
+        temperature = 2 * kinetic / (3 * units.kB * (len(atoms) - 1)) if len(atoms) > 1 else 0.0
+        limit = RUNAWAY_FACTOR * self.settings.temperature_k
+        if not np.isfinite(potential + kinetic) or temperature > limit:
+            raise UnstableRunError(
+                f"after {(self.block + 1) * self.settings.block_steps} steps the cell is at {temperature:.0f} K "
+                f"instead of {self.settings.temperature_k:.0f} K"
+            )
+        pressure = np.nan
+        if "stress" in atoms.calc.implemented_properties:
+            pressure = -float(np.mean(atoms.get_stress(include_ideal_gas=True)[:3]))
+        time_ps = (self.block + 1) * self.settings.block_steps * self.settings.timestep_fs / 1000
+        self._stored["thermo"].append(np.array([time_ps, temperature, potential, potential + kinetic, pressure]))
+
+    def _set_energy_to_equilibrium(self) -> None:
+        """Scale velocities so that the total energy is the mean of the second half of the equilibration.
+
+        The instantaneous energy of a small cell differs from the mean by several per cent of kT per atom; without the
+        thermostat the run would keep that deviation.
+        """
+        thermo = self._stored["thermo"]
+        if len(thermo) < 4:
+            return
+        target = float(np.mean([row[3] for row in thermo[len(thermo) // 2 :]]))
+        kinetic = self.atoms.get_kinetic_energy()
+        factor = (target - self.atoms.get_potential_energy()) / kinetic
+        self.atoms.set_momenta(self.atoms.get_momenta() * np.sqrt(np.clip(factor, 0.25, 4.0)))
+
+    @property
+    def temperature(self) -> float:
+        """Kinetic temperature in K at the end of the last block."""
+        return float(self._stored["thermo"][-1][1]) if self._stored["thermo"] else 0.0
+
+    def observables(self) -> dict[str, npt.NDArray[Any]]:
+        """What has been stored so far.
+
+        Returns
+        -------
+        dict of arrays
+            ``thermo`` [blocks, 5]: time (ps), temperature (K), potential and total energy (eV), pressure
+            (eV/Angstrom^3); ``mobile_positions`` [frames, m, 3] unwrapped and ``drift`` [frames, 3], the centre of mass
+            of the cell, in Angstrom; ``snapshots`` and ``snapshot_forces`` [n, N, 3] in Angstrom and eV/Angstrom;
+            ``velocities`` [frames, N, 3] in Angstrom/ps.
+        """
+        shapes = {
+            "thermo": (0, 5),
+            "mobile_positions": (0, len(self._mobile), 3),
+            "drift": (0, 3),
+            "snapshots": (0, len(self.atoms), 3),
+            "snapshot_forces": (0, len(self.atoms), 3),
+            "velocities": (0, len(self.atoms), 3),
+        }
+        return {name: np.array(rows) if rows else np.empty(shapes[name]) for name, rows in self._stored.items()}
+
+    def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+        """Plain data and arrays from which `restore` continues."""
+        arrays = {f"stored_{name}": values for name, values in self.observables().items()}
+        arrays["positions"] = self.atoms.positions
+        arrays["momenta"] = self.atoms.get_momenta()
+        return {"block": self.block, "rng": self._rng.bit_generator.state}, arrays
+
+    def restore(self, meta: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> None:
+        """Continue from the `state` of a run with the same settings."""
+        self.block = int(meta["block"])
+        self._rng.bit_generator.state = meta["rng"]
+        self.atoms.set_positions(arrays["positions"])
+        self.atoms.set_momenta(arrays["momenta"])
+        for name in self._stored:
+            self._stored[name] = list(arrays[f"stored_{name}"])

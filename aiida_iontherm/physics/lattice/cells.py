@@ -1,0 +1,87 @@
+"""Unit cell, supercell and mean positions, with the order of atoms that phonopy and phono3py use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import spglib
+from ase import Atoms
+from numpy.typing import ArrayLike, NDArray
+from phonopy import Phonopy
+from phonopy.structure.atoms import PhonopyAtoms
+
+SYMMETRY_TOLERANCE = 1e-4
+"""In Angstrom: coordinates that went through a relaxation and a text file still count as symmetric."""
+
+
+def make_phonopy(unitcell: Atoms, supercell: Sequence[int]) -> Phonopy:
+    """Phonopy object of a unit cell, its primitive cell found by symmetry (Cartesian axes stay as they are)."""
+    cell = PhonopyAtoms(cell=unitcell.cell, scaled_positions=unitcell.get_scaled_positions(), numbers=unitcell.numbers)
+    return Phonopy(cell, np.diag(supercell), primitive_matrix="auto", symprec=SYMMETRY_TOLERANCE)
+
+
+def to_atoms(cell: PhonopyAtoms) -> Atoms:
+    """ASE structure of a phonopy cell; the order of atoms is kept."""
+    return Atoms(numbers=cell.numbers, positions=cell.positions, cell=cell.cell, pbc=True)
+
+
+def build_supercell(unitcell: Atoms, supercell: Sequence[int]) -> Atoms:
+    """Supercell with the atoms in phonopy's order, for MD whose snapshots are to be fitted."""
+    return to_atoms(make_phonopy(unitcell, supercell).supercell)
+
+
+def mean_structure(unitcell: Atoms, supercell: Sequence[int], positions: ArrayLike) -> tuple[Atoms, float]:
+    """Unit cell with the mean positions of a trajectory, averaged over its copies and the space group.
+
+    Expanding around mean positions makes the mean force on every atom vanish, as it must for a force-constant model
+    without first-order terms.
+
+    Parameters
+    ----------
+    unitcell
+        Cell the supercell was built from.
+    supercell
+        Diagonal expansion.
+    positions
+        Snapshots of the supercell, unwrapped [m, N, 3] in Angstrom.
+
+    Returns
+    -------
+    ase.Atoms
+        Unit cell with mean positions; lattice unchanged.
+    float
+        Largest distance in Angstrom of an atom's own mean from its site: more than about 1 means that ions hop and
+        that no sites exist to expand around.
+    """
+    snapshots = np.asarray(positions, dtype=float)
+    phonopy = make_phonopy(unitcell, supercell)
+    sites = phonopy.supercell.positions
+    if snapshots.ndim != 3 or snapshots.shape[1:] != sites.shape:
+        raise ValueError(f"snapshots {snapshots.shape} do not fit a supercell of {len(sites)} atoms")
+    shift = snapshots.mean(axis=0) - sites
+    shift -= np.average(shift, axis=0, weights=phonopy.supercell.masses)
+    farthest = float(np.linalg.norm(shift, axis=1).max())
+    parent = np.array([phonopy.supercell.u2u_map[index] for index in phonopy.supercell.s2u_map])
+    mean = np.array([shift[parent == atom].mean(axis=0) for atom in range(len(unitcell))])
+    moved = unitcell.copy()
+    moved.positions += _symmetrised(unitcell, mean)
+    return moved, farthest
+
+
+def _symmetrised(unitcell: Atoms, shift: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Average a displacement field over the space group of the cell."""
+    lattice, fractional = unitcell.cell.array, unitcell.get_scaled_positions()
+    symmetry = spglib.get_symmetry((lattice, fractional, unitcell.numbers), symprec=SYMMETRY_TOLERANCE)
+    if symmetry is None:
+        raise ValueError("spglib finds no symmetry for this cell: are two atoms on top of each other?")
+    total = np.zeros_like(shift)
+    inverse = np.linalg.inv(lattice)
+    for rotation, translation in zip(symmetry["rotations"], symmetry["translations"], strict=True):
+        images = fractional @ rotation.T + translation
+        difference = images[:, None] - fractional[None]
+        difference -= np.rint(difference)
+        target = np.argmin(np.linalg.norm(difference @ lattice, axis=2), axis=1)
+        cartesian = lattice.T @ rotation @ inverse.T
+        total[target] += shift @ cartesian.T
+    return total / len(symmetry["rotations"])

@@ -1,0 +1,204 @@
+"""The potential as the rest of the house sees it: make, read, write, evaluate."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from ase.data import atomic_numbers
+
+from aiida_iontherm.physics.mtp import motep_backend
+from aiida_iontherm.physics.mtp.basis import BasisTables, basis_tables
+
+if TYPE_CHECKING:
+    from ase import Atoms
+    from ase.calculators.calculator import Calculator
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a potential says about one configuration.
+
+    Attributes
+    ----------
+    energies : float array [N]
+        Energy of each atom in eV; their sum is the energy of the cell.
+    forces : float array [N, 3]
+        In eV/Angstrom.
+    stress : float array [3, 3] or None
+        In eV/Angstrom^3, positive under tension (ASE's sign); None without a three-dimensional period.
+    virials : float array [N, 3, 3] or None
+        In eV: virials[j, a, b] = sum_i (r_i - r_j)_a dU_i/dr_j,b, so that the potential part of the heat current is
+        J_a = sum_jb virials[j, a, b] v_j,b (exact for many-body energies).
+    grades : float array [N] or None
+        Extrapolation grades, where the potential carries an active set.
+    """
+
+    energies: Array
+    forces: Array
+    stress: Array | None
+    virials: Array | None = None
+    grades: Array | None = None
+
+    @property
+    def energy(self) -> float:
+        """Energy of the cell in eV."""
+        return float(self.energies.sum())
+
+
+@dataclass(frozen=True, eq=False)
+class MomentTensorPotential:
+    """Moment tensor potential (Shapeev, Multiscale Model. Simul. 14, 1153 (2016)).
+
+    The energy of atom i is species_coeffs[z_i] + sum_a moment_coeffs[a] B_a(neighbourhood of i). The radial functions
+    are f_mu(r) = sum_k radial_coeffs[z_i, z_j, mu, k] T_k(x(r)) scaling (cutoff - r)^2 with Chebyshev polynomials on
+    x in [-1, 1] between min_distance and cutoff, zero beyond.
+
+    Attributes
+    ----------
+    species : tuple of str
+        Chemical symbols in the order of the coefficients.
+    tables : BasisTables
+        The basis scalars.
+    min_distance, cutoff : float
+        In Angstrom.
+    radial_coeffs : float array [species, species, n_radial, chebyshev]
+    species_coeffs : float array [species]
+        In eV.
+    moment_coeffs : float array [scalars]
+    scaling : float
+    """
+
+    species: tuple[str, ...]
+    tables: BasisTables
+    min_distance: float
+    cutoff: float
+    radial_coeffs: Array
+    species_coeffs: Array
+    moment_coeffs: Array
+    scaling: float = 1.0
+
+    def __post_init__(self) -> None:
+        n = len(self.species)
+        if len(set(self.species)) != n or any(symbol not in atomic_numbers for symbol in self.species):
+            raise ValueError(f"species must be different chemical symbols, not {', '.join(self.species)}")
+        if not 0 <= self.min_distance < self.cutoff:
+            raise ValueError(
+                f"the minimum distance must lie between 0 and the cutoff, not at {self.min_distance} of {self.cutoff}"
+            )
+        expected = {
+            "species_coeffs": (n,),
+            "moment_coeffs": (len(self.tables.scalars),),
+            "radial_coeffs": (n, n, self.tables.n_radial, self.radial_coeffs.shape[-1]),
+        }
+        for name, shape in expected.items():
+            values = getattr(self, name)
+            if values.shape != shape:
+                raise ValueError(f"{name} has shape {values.shape} where {n} species and this basis need {shape}")
+            if not np.all(np.isfinite(values)):
+                raise ValueError(f"{name} holds numbers that are not finite: the potential is damaged, train it again")
+
+    @classmethod
+    def new(
+        cls,
+        *,
+        level: int,
+        species: list[str] | tuple[str, ...],
+        cutoff: float = 5.0,
+        min_distance: float = 1.5,
+        radial_size: int = 8,
+        seed: int = 0,
+    ) -> MomentTensorPotential:
+        """Make an untrained potential.
+
+        Radial function mu starts as the Chebyshev polynomial of order mu, with a little noise that tells the pairs
+        of species apart; linear coefficients start at zero.
+
+        Parameters
+        ----------
+        level : int
+            Even, from 2 on; 8 to 12 are coarse, 16 to 22 are what papers use.
+        species : list of str
+            Chemical symbols.
+        cutoff, min_distance : float
+            In Angstrom.
+        radial_size : int
+            Number of Chebyshev polynomials.
+        seed : int
+            Seed of the noise.
+
+        Raises
+        ------
+        ValueError
+            For a bad level, species or range.
+        """
+        tables = basis_tables(level)
+        if radial_size < 2:
+            raise ValueError(f"a radial basis needs at least 2 polynomials, not {radial_size}")
+        n = len(species)
+        radial = np.random.default_rng(seed).uniform(-0.1, 0.1, (n, n, tables.n_radial, radial_size))
+        for mu in range(tables.n_radial):
+            radial[:, :, mu, mu % radial_size] += 1.0
+        return cls(
+            species=tuple(species),
+            tables=tables,
+            min_distance=min_distance,
+            cutoff=cutoff,
+            radial_coeffs=radial / (cutoff - min_distance) ** 2,
+            species_coeffs=np.zeros(n),
+            moment_coeffs=np.zeros(len(tables.scalars)),
+        )
+
+    @classmethod
+    def read(cls, path: str | Path, species: list[str] | tuple[str, ...]) -> MomentTensorPotential:
+        """Read a ``.mtp`` file. The format carries no element names: give them in the order of the file.
+
+        Raises
+        ------
+        ValueError
+            If the file is no complete, finite potential or has another number of species.
+        """
+        return cls(**motep_backend.read_file(Path(path), tuple(species)))
+
+    def write(self, path: str | Path) -> None:
+        """Write a ``.mtp`` file in the flat layout that MLIP-2, MLIP-3 and motep all read."""
+        motep_backend.write_file(Path(path), self)
+
+    def replace(self, **changes: Array) -> MomentTensorPotential:
+        """Return a copy with other coefficients."""
+        return dataclasses.replace(self, **changes)
+
+    def evaluate(self, atoms: Atoms, virials: bool = True, grades: bool = False) -> Evaluation:
+        """Energies, forces, stress and, if wanted, per-atom virials of one configuration.
+
+        For many steps of the same cell use `calculator`, which keeps its neighbour list.
+
+        Raises
+        ------
+        ValueError
+            If a species is not the potential's, or grades are asked of a potential without an active set.
+        """
+        if grades:
+            raise ValueError("this potential carries no active set, so it has no extrapolation grades")
+        return motep_backend.Kernel(self).evaluate(atoms, virials=virials)
+
+    def calculator(self) -> Calculator:
+        """Return an ASE calculator with energy, energies, forces and stress."""
+        from aiida_iontherm.physics.mtp.calculator import MtpCalculator
+
+        return MtpCalculator(self)
+
+    def check_species(self, symbols: list[str]) -> None:
+        """Raise ``ValueError`` if any of these chemical symbols is not covered."""
+        missing = sorted(set(symbols) - set(self.species))
+        if missing:
+            raise ValueError(
+                f"the potential knows {', '.join(self.species)} but not {', '.join(missing)}: "
+                "train one for this compound or correct the order given with --species"
+            )

@@ -1,0 +1,88 @@
+"""Task ``force-constants``: effective second- and third-order force constants from MD snapshots."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from aiida_iontherm.physics.lattice.cells import make_phonopy, mean_structure, to_atoms
+from aiida_iontherm.physics.lattice.force_constants import fit_force_constants, reference_displacements
+from aiida_iontherm.tasks.contract import InputError, PhysicsError, Task, TaskInput
+from aiida_iontherm.tasks.files import read_npz, read_structures, write_npz
+
+HOP_DISTANCE = 1.2
+"""In Angstrom: an atom whose mean is farther than this from its site has left it."""
+
+
+class Input(TaskInput):
+    """Input of the task."""
+
+    structure: str = Field("structure.extxyz", description="Unit cell.")
+    trajectory: str = Field("trajectory.npz", description="With snapshots and snapshot_forces.")
+    supercell: tuple[int, int, int]
+    cutoffs: tuple[float, float] = Field(description="Second and third order, Angstrom.")
+    fit_method: Literal["ridge", "least-squares"] = "ridge"
+    blocks: int = Field(4, ge=2, description="Contiguous blocks of snapshots for cross-validation and jackknife.")
+    reference: Literal["mean", "ideal"] = Field("mean", description="Positions to expand around.")
+
+
+def run(task: Task, task_input: Input) -> dict[str, Any]:
+    """Fit, and write ``force_constants.npz``: the fit to all snapshots first, then one for each block left out."""
+    try:
+        unitcell = read_structures(task.folder / task_input.structure)[0]
+        trajectory = read_npz(task.folder / task_input.trajectory)
+        snapshots, forces = trajectory["snapshots"], trajectory["snapshot_forces"]
+    except (KeyError, ValueError, FileNotFoundError) as error:
+        raise InputError(f"the trajectory holds no snapshots to fit: {error}") from error
+    try:
+        mean, farthest = mean_structure(unitcell, task_input.supercell, snapshots)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    if farthest > HOP_DISTANCE:
+        raise PhysicsError(
+            f"an atom strayed {farthest:.1f} Angstrom from its site on average: ions hop at this temperature and there "
+            "are no sites to expand around; take snapshots at a lower temperature or use Green-Kubo"
+        )
+    cell = mean if task_input.reference == "mean" else unitcell
+    phonopy = make_phonopy(cell, task_input.supercell)
+    supercell = to_atoms(phonopy.supercell)
+    displacements = reference_displacements(snapshots, supercell.positions, supercell.cell.array)
+    task.progress("fit force constants", 0, len(snapshots), max_displacement=float(np.abs(displacements).max()))
+    try:
+        fit = fit_force_constants(
+            to_atoms(phonopy.primitive),
+            supercell,
+            displacements,
+            forces,
+            task_input.cutoffs,
+            fit_method=task_input.fit_method,
+            blocks=task_input.blocks,
+            progress=lambda done, total: task.progress("fit force constants", done, total),
+        )
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    arrays: dict[str, np.ndarray] = {"fc2_0": fit.fc2, "fc3_0": fit.fc3}
+    for index, parameters in enumerate(fit.replicas, start=1):
+        arrays[f"fc2_{index}"], arrays[f"fc3_{index}"] = fit.basis.arrays(parameters)
+    arrays |= {
+        "fits": np.array(1 + len(fit.replicas)),
+        "unitcell": cell.cell.array,
+        "positions": cell.positions,
+        "numbers": cell.numbers,
+        "supercell": np.array(task_input.supercell),
+        "p2s": fit.p2s,
+    }
+    write_npz(task.folder / "force_constants.npz", arrays, compressed=True)
+    return {
+        "parameters": fit.n_parameters,
+        "snapshots": len(snapshots),
+        "ridge_strength": fit.ridge_strength,
+        "rmse_train_ev_per_angstrom": fit.rmse_train,
+        "rmse_test_ev_per_angstrom": fit.rmse_test,
+        "r2_train": fit.r2_train,
+        "r2_test": fit.r2_test,
+        "max_mean_shift_angstrom": farthest,
+        "rms_displacement_angstrom": float(np.sqrt(np.mean(np.sum(displacements**2, axis=2)))),
+    }

@@ -1,0 +1,216 @@
+"""Task ``reference``: relax, sample or label structures with an embedded engine, all in one process."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from ase import Atoms, units
+from ase.calculators.calculator import Calculator
+from ase.calculators.singlepoint import SinglePointCalculator
+from pydantic import BaseModel, ConfigDict, Field
+
+from aiida_iontherm.engines.embedded import EngineError, check_elements, make_calculator
+from aiida_iontherm.tasks.contract import InputError, PhysicsError, Task, TaskInput
+from aiida_iontherm.tasks.files import read_structures, write_structures
+
+
+class RelaxSettings(BaseModel):
+    """Relaxation with the space group kept."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    force_tolerance: float = Field(0.01, gt=0, description="Largest force component, eV/Angstrom.")
+    max_steps: int = Field(300, gt=0)
+    relax_cell: bool = True
+    keep_symmetry: bool = True
+
+
+class SampleSettings(BaseModel):
+    """Short reference MD runs at several temperatures and volumes, Langevin thermostat."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    supercell: tuple[int, int, int] = (1, 1, 1)
+    temperatures: list[float] = Field(description="K.")
+    volume_scalings: list[float] = Field(description="Factors of the volume, cycled over the runs.")
+    frames_per_run: int = Field(gt=0)
+    stride: int = Field(gt=0, description="MD steps between labelled frames.")
+    timestep_fs: float = Field(gt=0)
+    friction_per_ps: float = Field(20.0, gt=0)
+    strain: float = Field(0.02, ge=0, description="Standard deviation of the random strain of each run.")
+    seed: int = 0
+
+
+class Input(TaskInput):
+    """Input of the task."""
+
+    engine: str
+    engine_options: dict[str, Any] = Field(default_factory=dict)
+    mode: Literal["relax", "sample", "label"]
+    structures: str = "structures.extxyz"
+    relax: RelaxSettings | None = None
+    sample: SampleSettings | None = None
+
+
+def run(task: Task, task_input: Input) -> dict[str, Any]:
+    """Dispatch on the mode."""
+    try:
+        frames = read_structures(task.folder / task_input.structures)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    try:
+        check_elements(task_input.engine, {symbol for atoms in frames for symbol in atoms.get_chemical_symbols()})
+        calculator = make_calculator(task_input.engine, task_input.engine_options)
+    except EngineError as error:
+        raise InputError(str(error)) from error
+    if task_input.mode == "relax":
+        return _relax(task, frames[0], calculator, task_input.relax or RelaxSettings())
+    if task_input.mode == "sample":
+        if task_input.sample is None:
+            raise InputError("mode sample needs the section sample")
+        return _sample(task, frames[0], calculator, task_input.sample)
+    return _label(task, frames, calculator)
+
+
+def _relax(task: Task, atoms: Atoms, calculator: Calculator, settings: RelaxSettings) -> dict[str, Any]:
+    from ase.constraints import FixSymmetry
+    from ase.filters import FrechetCellFilter
+    from ase.optimize import BFGS
+
+    start_volume = atoms.cell.volume
+    relaxed = atoms.copy()
+    relaxed.calc = calculator
+    if settings.keep_symmetry:
+        relaxed.set_constraint(FixSymmetry(relaxed, symprec=0.01))
+    target = FrechetCellFilter(relaxed) if settings.relax_cell else relaxed
+    optimiser = BFGS(target, logfile=None)
+
+    def report() -> None:
+        force = float(np.abs(relaxed.get_forces()).max())
+        task.progress("relax", optimiser.nsteps, settings.max_steps, max_force=force, volume=relaxed.cell.volume)
+
+    optimiser.attach(report)
+    converged = bool(optimiser.run(fmax=settings.force_tolerance, steps=settings.max_steps))
+    if not np.isfinite(relaxed.get_potential_energy()) or not 0.5 < relaxed.cell.volume / start_volume < 2.0:
+        raise PhysicsError(
+            f"the cell went from {start_volume:.1f} to {relaxed.cell.volume:.1f} Angstrom^3: the engine does not hold "
+            "this structure together; check the structure or choose another engine"
+        )
+    relaxed.set_constraint()
+    write_structures(task.folder / "labelled.extxyz", [_labelled(relaxed)])
+    return {
+        "converged": converged,
+        "steps": int(optimiser.nsteps),
+        "energy_ev": float(relaxed.get_potential_energy()),
+        "max_force_ev_per_angstrom": float(np.abs(relaxed.get_forces()).max()),
+        "volume_change": float(relaxed.cell.volume / start_volume - 1.0),
+        "frames": 1,
+    }
+
+
+def _sample(task: Task, atoms: Atoms, calculator: Calculator, settings: SampleSettings) -> dict[str, Any]:
+    from ase.md.langevin import Langevin
+    from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
+
+    rng = np.random.default_rng(settings.seed)
+    runs = [
+        (temperature, settings.volume_scalings[index % len(settings.volume_scalings)])
+        for index, temperature in enumerate(settings.temperatures)
+    ]
+    total = len(runs) * settings.frames_per_run
+    labelled: list[Atoms] = []
+    first_run = 0
+    saved = task.checkpoint()
+    if saved is not None:
+        meta, arrays = saved
+        rng.bit_generator.state = meta["rng"]
+        first_run = meta["runs"]
+        labelled = _frames_from_arrays(atoms.repeat(settings.supercell), arrays)
+    for index in range(first_run, len(runs)):
+        temperature, scaling = runs[index]
+        cell = atoms.repeat(settings.supercell)
+        strain = rng.normal(scale=settings.strain, size=(3, 3))
+        strain -= np.eye(3) * np.trace(strain) / 3  # the volume is set by the scaling alone
+        deformation = (np.eye(3) + (strain + strain.T) / 2) * scaling ** (1 / 3)
+        cell.set_cell(cell.cell.array @ deformation, scale_atoms=True)
+        cell.calc = calculator
+        # Half of the kinetic energy drawn flows into potential energy of the perfect crystal.
+        MaxwellBoltzmannDistribution(cell, temperature_K=2 * temperature, rng=rng)
+        dynamics = Langevin(
+            cell,
+            settings.timestep_fs * units.fs,
+            temperature_K=temperature,
+            friction=settings.friction_per_ps / (1000 * units.fs),
+            rng=rng,
+        )
+        for frame in range(settings.frames_per_run):
+            dynamics.run(settings.stride)
+            if not np.isfinite(cell.get_potential_energy()):
+                raise PhysicsError(f"the reference MD at {temperature:.0f} K blew up: shorten timestep_fs")
+            labelled.append(_labelled(cell))
+            task.progress(
+                "reference MD",
+                index * settings.frames_per_run + frame + 1,
+                total,
+                temperature=cell.get_temperature(),
+                max_force=float(np.abs(cell.get_forces()).max()),
+            )
+        task.step(lambda done=index + 1: ({"runs": done, "rng": rng.bit_generator.state}, _frames_to_arrays(labelled)))
+    write_structures(task.folder / "labelled.extxyz", labelled)
+    return {"frames": len(labelled), "converged": True}
+
+
+def _label(task: Task, frames: list[Atoms], calculator: Calculator) -> dict[str, Any]:
+    labelled: list[Atoms] = []
+    saved = task.checkpoint()
+    if saved is not None:
+        labelled = [
+            _with_results(atoms, saved[1][f"forces_{index}"], saved[1][f"stress_{index}"], saved[0]["energies"][index])
+            for index, atoms in enumerate(frames[: saved[0]["done"]])
+        ]
+    for index in range(len(labelled), len(frames)):
+        atoms = frames[index].copy()
+        atoms.calc = calculator
+        labelled.append(_labelled(atoms))
+        task.progress("label", index + 1, len(frames), max_force=float(np.abs(atoms.get_forces()).max()))
+        task.step(lambda: _label_state(labelled))
+    write_structures(task.folder / "labelled.extxyz", labelled)
+    return {"frames": len(labelled), "converged": True}
+
+
+def _label_state(labelled: list[Atoms]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    arrays = {f"forces_{index}": atoms.calc.results["forces"] for index, atoms in enumerate(labelled)}
+    arrays |= {f"stress_{index}": atoms.calc.results["stress"] for index, atoms in enumerate(labelled)}
+    return {"done": len(labelled), "energies": [float(a.calc.results["energy"]) for a in labelled]}, arrays
+
+
+def _labelled(atoms: Atoms) -> Atoms:
+    """Copy of `atoms` that carries its energy, forces and stress."""
+    return _with_results(atoms, atoms.get_forces(), atoms.get_stress(), float(atoms.get_potential_energy()))
+
+
+def _with_results(atoms: Atoms, forces: np.ndarray, stress: np.ndarray, energy: float) -> Atoms:
+    copy = Atoms(numbers=atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+    copy.calc = SinglePointCalculator(copy, energy=energy, forces=np.array(forces), stress=np.array(stress))
+    return copy
+
+
+def _frames_to_arrays(frames: list[Atoms]) -> dict[str, np.ndarray]:
+    return {
+        "positions": np.array([atoms.positions for atoms in frames]),
+        "cells": np.array([atoms.cell.array for atoms in frames]),
+        "energies": np.array([atoms.calc.results["energy"] for atoms in frames]),
+        "forces": np.array([atoms.calc.results["forces"] for atoms in frames]),
+        "stresses": np.array([atoms.calc.results["stress"] for atoms in frames]),
+    }
+
+
+def _frames_from_arrays(template: Atoms, arrays: dict[str, np.ndarray]) -> list[Atoms]:
+    frames = []
+    for index, positions in enumerate(arrays["positions"]):
+        atoms = Atoms(numbers=template.numbers, positions=positions, cell=arrays["cells"][index], pbc=template.pbc)
+        frames.append(
+            _with_results(atoms, arrays["forces"][index], arrays["stresses"][index], float(arrays["energies"][index]))
+        )
+    return frames
