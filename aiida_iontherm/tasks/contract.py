@@ -12,6 +12,7 @@ import errno
 import hashlib
 import importlib
 import json
+import math
 import resource
 import signal
 import sys
@@ -26,7 +27,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from aiida_iontherm import __version__
-from aiida_iontherm.tasks.files import write_json, write_npz
+from aiida_iontherm.tasks.files import read_npz, write_json, write_npz
 
 EXIT_OK = 0
 EXIT_CRASH = 1
@@ -77,12 +78,12 @@ class Task:
         Working directory.
     """
 
-    def __init__(self, folder: Path, name: str, input_text: str, max_seconds: float | None) -> None:
+    def __init__(self, folder: Path, name: str, input_text: str) -> None:
         self.folder = folder
         self.name = name
         self._input_digest = hashlib.sha256(input_text.encode()).hexdigest()
         self._started = time.monotonic()
-        self._deadline = None if max_seconds is None else self._started + max_seconds
+        self._deadline: float | None = None
         self._signalled = False
         self._last_checkpoint = self._started
         self._longest_step = 0.0
@@ -97,10 +98,15 @@ class Task:
         signal.signal(signal.SIGTERM, note)
         signal.signal(signal.SIGINT, note)
 
+    def limit(self, max_seconds: float | None) -> None:
+        """Set the wall time after which no further step is begun, counted from the start of the run."""
+        self._deadline = None if max_seconds is None else self._started + max_seconds
+
     def progress(self, what: str, done: int, total: int, **figures: float) -> None:
         """Append one line to ``progress.jsonl``."""
         line = {"what": what, "done": done, "total": total, "seconds": round(self.seconds, 2)}
-        line["figures"] = {name: float(f"{value:.6g}") for name, value in figures.items()}
+        # NaN is not JSON: a figure that is no number is left out.
+        line["figures"] = {name: float(f"{value:.6g}") for name, value in figures.items() if math.isfinite(value)}
         with (self.folder / "progress.jsonl").open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(line) + "\n")
 
@@ -132,13 +138,21 @@ class Task:
             raise Interrupted("the time limit is near" if out_of_time else "asked to stop")
 
     def checkpoint(self) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
-        """Return the state written by an earlier run with the same input, if there is one."""
+        """Return the state written by an earlier run with the same input, if there is one.
+
+        Raises
+        ------
+        InputError
+            If the file is damaged or was written by another task or for another input.
+        """
         path = self.folder / "checkpoint.npz"
         if not path.is_file():
             return None
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        meta = json.loads(arrays.pop("__meta__").tobytes())
+        try:
+            arrays = read_npz(path)
+            meta = json.loads(arrays.pop("__meta__").tobytes())
+        except (ValueError, KeyError) as error:
+            raise InputError(f"{error}: remove checkpoint.npz to start afresh") from error
         if meta["task"] != self.name or meta["input"] != self._input_digest:
             raise InputError("checkpoint.npz belongs to another input: remove it to start afresh")
         return meta["state"], arrays
@@ -150,6 +164,7 @@ def run_task(name: str, module_name: str, folder: Path | None = None) -> int:
     started = time.monotonic()
     output: dict[str, Any] = {"task": name, "version": __version__}
     try:
+        (folder / "output.json").unlink(missing_ok=True)  # what an earlier run said must not pass for this one's word
         output["results"] = _run(name, module_name, folder)
         code = EXIT_OK
     except Interrupted as error:
@@ -173,7 +188,13 @@ def run_task(name: str, module_name: str, folder: Path | None = None) -> int:
     if code != EXIT_OK:
         print(f"iontherm-task {name}: {output['message']}", file=sys.stderr)  # noqa: T201 - the command's own output
     try:
-        write_json(folder / "output.json", output)
+        try:
+            write_json(folder / "output.json", output)
+        except (TypeError, ValueError) as error:  # a result that JSON cannot hold, e.g. NaN
+            code = EXIT_CRASH
+            output |= {"results": None, "status": STATUS[code], "exit_code": code}
+            output["message"] = f"a result is not a finite number: {error}"
+            write_json(folder / "output.json", output)
     except OSError as error:
         print(f"iontherm-task {name}: output.json cannot be written: {error}", file=sys.stderr)  # noqa: T201
         return EXIT_DISK if error.errno in (errno.ENOSPC, errno.EDQUOT) else EXIT_CRASH
@@ -190,13 +211,14 @@ def _run(name: str, module_name: str, folder: Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"there is no input.json in {folder}")
     text = path.read_text(encoding="utf-8")
+    task = Task(folder, name, text)
+    task.listen()
     module = importlib.import_module(module_name)
     try:
         task_input: TaskInput = module.Input.model_validate_json(text)
     except ValidationError as error:
         raise InputError("input.json: " + explain(error, module.Input)) from error
-    task = Task(folder, name, text, task_input.max_seconds)
-    task.listen()
+    task.limit(task_input.max_seconds)
     return module.run(task, task_input)
 
 
@@ -209,6 +231,8 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
         where = ".".join(str(item) for item in problem["loc"])
         if problem["type"] == "extra_forbidden":
             parts.append(f"unknown key {where}{nearest_key(problem['loc'], model)}")
+        elif not where:
+            parts.append(problem["msg"].removeprefix("Value error, "))
         else:
             parts.append(f"{where}: {problem['msg']} (got {problem['input']!r})")
     return "; ".join(parts)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
-from aiida_iontherm.physics.lattice.cells import make_phonopy, mean_structure, to_atoms
+from aiida_iontherm.materials.supercells import max_cutoff
+from aiida_iontherm.physics.lattice.cells import SYMMETRY_TOLERANCE, make_phonopy, mean_structure, to_atoms
 from aiida_iontherm.physics.lattice.force_constants import fit_force_constants, reference_displacements
 from aiida_iontherm.tasks.contract import InputError, PhysicsError, Task, TaskInput
 from aiida_iontherm.tasks.files import read_npz, read_structures, write_npz
@@ -21,7 +22,7 @@ class Input(TaskInput):
 
     structure: str = Field("structure.extxyz", description="Unit cell.")
     trajectory: str = Field("trajectory.npz", description="With snapshots and snapshot_forces.")
-    supercell: tuple[int, int, int]
+    supercell: tuple[PositiveInt, PositiveInt, PositiveInt]
     cutoffs: tuple[float, float] = Field(description="Second and third order, Angstrom.")
     fit_method: Literal["ridge", "least-squares"] = "ridge"
     blocks: int = Field(4, ge=2, description="Contiguous blocks of snapshots for cross-validation and jackknife.")
@@ -34,7 +35,7 @@ def run(task: Task, task_input: Input) -> dict[str, Any]:
         unitcell = read_structures(task.folder / task_input.structure)[0]
         trajectory = read_npz(task.folder / task_input.trajectory)
         snapshots, forces = trajectory["snapshots"], trajectory["snapshot_forces"]
-    except (KeyError, ValueError, FileNotFoundError) as error:
+    except (KeyError, ValueError) as error:
         raise InputError(f"the trajectory holds no snapshots to fit: {error}") from error
     try:
         mean, farthest = mean_structure(unitcell, task_input.supercell, snapshots)
@@ -48,18 +49,27 @@ def run(task: Task, task_input: Input) -> dict[str, Any]:
     cell = mean if task_input.reference == "mean" else unitcell
     phonopy = make_phonopy(cell, task_input.supercell)
     supercell = to_atoms(phonopy.supercell)
+    # hiphive counts an atom and its image as one beyond half the cell; 0.05 Angstrom keep clear of that edge.
+    largest = max_cutoff(supercell.cell.array) - 0.05
+    cutoffs = (min(task_input.cutoffs[0], largest), min(task_input.cutoffs[1], largest))
     displacements = reference_displacements(snapshots, supercell.positions, supercell.cell.array)
     task.progress("fit force constants", 0, len(snapshots), max_displacement=float(np.abs(displacements).max()))
+
+    def report(done: int, total: int) -> None:
+        task.progress("fit force constants", done, total)
+        task.step(lambda: ({}, {}))  # nothing to keep: a fit that was stopped begins anew
+
     try:
         fit = fit_force_constants(
             to_atoms(phonopy.primitive),
             supercell,
             displacements,
             forces,
-            task_input.cutoffs,
+            cutoffs,
             fit_method=task_input.fit_method,
             blocks=task_input.blocks,
-            progress=lambda done, total: task.progress("fit force constants", done, total),
+            symprec=SYMMETRY_TOLERANCE,
+            progress=report,
         )
     except ValueError as error:
         raise InputError(str(error)) from error
@@ -76,6 +86,7 @@ def run(task: Task, task_input: Input) -> dict[str, Any]:
     }
     write_npz(task.folder / "force_constants.npz", arrays, compressed=True)
     return {
+        "cutoffs": list(cutoffs),
         "parameters": fit.n_parameters,
         "snapshots": len(snapshots),
         "ridge_strength": fit.ridge_strength,

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from phono3py import Phono3py
-from pydantic import Field
+from phonopy.phonon.grid import length2mesh
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from aiida_iontherm.physics.lattice.cells import SYMMETRY_TOLERANCE
 from aiida_iontherm.physics.lattice.conversion import phono3py_from_force_constants, phonopy_from_phono3py
@@ -22,16 +23,16 @@ from aiida_iontherm.physics.lattice.two_channel import velocity_products
 from aiida_iontherm.tasks.contract import InputError, Task, TaskInput
 from aiida_iontherm.tasks.files import read_npz, write_npz
 
-Mesh = tuple[int, int, int]
+Mesh = tuple[PositiveInt, PositiveInt, PositiveInt]
 
 
 class Input(TaskInput):
     """Input of the task."""
 
     force_constants: str = "force_constants.npz"
-    temperatures: list[float] = Field(min_length=1, description="K.")
-    mesh: Mesh
-    coarse_mesh: Mesh
+    temperatures: list[PositiveFloat] = Field(min_length=1, description="K.")
+    mesh: Mesh | float = Field(description="Divisions, or a density as phonopy's length in Angstrom.")
+    coarse_mesh: Mesh | float = Field(description="The same for the mesh that error bars come from.")
     mobile: str | None = None
     dos_points: int = Field(400, ge=10)
     dos_smearing_thz: float = Field(0.06, gt=0)
@@ -39,17 +40,16 @@ class Input(TaskInput):
 
 def run(task: Task, task_input: Input) -> dict[str, Any]:
     """Solve all fits point by point and write ``phonons.npz``."""
-    if min(task_input.temperatures) <= 0:
-        raise InputError(f"temperatures must be positive, not {min(task_input.temperatures)} K")
     try:
         constants = read_npz(task.folder / task_input.force_constants)
         fits = int(constants["fits"])
-    except (KeyError, FileNotFoundError, ValueError) as error:
+    except (KeyError, ValueError) as error:
         raise InputError(f"{task_input.force_constants} holds no force constants: {error}") from error
     saved = task.checkpoint()
     done = {} if saved is None else dict(saved[1])
     solver = _Solver(task, task_input, constants, done)
-    phonons, gamma = solver.solve(0, task_input.mesh, "")
+    mesh, coarse_mesh = solver.divisions(task_input.mesh), solver.divisions(task_input.coarse_mesh)
+    phonons, gamma = solver.solve(0, mesh, "")
     dos_grid = np.linspace(
         min(0.0, float(phonons.frequencies_thz.min())) - 4 * task_input.dos_smearing_thz,
         float(phonons.frequencies_thz.max()) + 4 * task_input.dos_smearing_thz,
@@ -59,8 +59,8 @@ def run(task: Task, task_input: Input) -> dict[str, Any]:
         "temperatures": np.array(task_input.temperatures),
         "volume_A3": np.array(phonons.volume_A3),
         "rotations": phonons.rotations,
-        "mesh": np.array(task_input.mesh),
-        "coarse_mesh": np.array(task_input.coarse_mesh),
+        "mesh": np.array(mesh),
+        "coarse_mesh": np.array(coarse_mesh),
         "qpoints": phonons.qpoints,
         "participation_ratio": participation_ratio(phonons.eigenvectors),
         "dos_frequencies_thz": dos_grid,
@@ -69,7 +69,7 @@ def run(task: Task, task_input: Input) -> dict[str, Any]:
     for symbol, density in projected_dos(phonons, dos_grid, task_input.dos_smearing_thz).items():
         arrays[f"dos_{symbol}"] = density
     for fit in range(fits):
-        coarse, coarse_gamma = solver.solve(fit, task_input.coarse_mesh, f"coarse_{fit}_")
+        coarse, coarse_gamma = solver.solve(fit, coarse_mesh, f"coarse_{fit}_")
         arrays |= _transport_arrays(f"coarse_{fit}_", coarse, coarse_gamma)
     arrays["fits"] = np.array(fits)
     write_npz(task.folder / "phonons.npz", arrays, compressed=True)
@@ -77,6 +77,8 @@ def run(task: Task, task_input: Input) -> dict[str, Any]:
     if task_input.mobile is not None:
         mobile = average_mobile_frequency(phonons, task_input.mobile)
     return {
+        "mesh": list(mesh),
+        "coarse_mesh": list(coarse_mesh),
         "irreducible_points": len(phonons.qpoints),
         "bands": int(phonons.frequencies_thz.shape[1]),
         "min_frequency_thz": float(phonons.frequencies_thz.min()),
@@ -114,6 +116,15 @@ class _Solver:
                 self._task.step(lambda: ({}, self._done))
             gamma[:, index] = self._done[key]
         return phonons, gamma
+
+    def divisions(self, mesh: Mesh | float) -> Mesh:
+        """Divisions of a mesh given by its length, the same along axes that symmetry makes equal."""
+        if isinstance(mesh, tuple):
+            return mesh
+        phono3py = self._phono3py(0)
+        rotations = phono3py.primitive_symmetry.pointgroup_operations
+        divisions = length2mesh(mesh, phono3py.primitive.cell, rotations=rotations)
+        return (int(divisions[0]), int(divisions[1]), int(divisions[2]))
 
     def _phono3py(self, fit: int) -> Phono3py:
         constants = self._constants

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 from aiida_iontherm.physics.dynamics import MdSettings, MolecularDynamics, UnstableRunError
 from aiida_iontherm.physics.lattice.cells import build_supercell
@@ -25,7 +25,7 @@ class Input(TaskInput):
     species: list[str] = Field(default_factory=list, description="Elements of the potential, in its order.")
     engine: str | None = Field(None, description="Embedded engine, instead of a potential.")
     engine_options: dict[str, Any] = Field(default_factory=dict)
-    supercell: tuple[int, int, int] = (1, 1, 1)
+    supercell: tuple[PositiveInt, PositiveInt, PositiveInt] = (1, 1, 1)
     mobile: str | None = Field(None, description="Symbol of the ions whose positions are stored.")
     temperature: float = Field(gt=0, description="K.")
     timestep_fs: float = Field(gt=0)
@@ -55,7 +55,10 @@ def run(task: Task, task_input: Input) -> dict[str, Any]:
     mobile = np.flatnonzero(np.array(supercell.get_chemical_symbols()) == task_input.mobile)
     if task_input.mobile is not None and len(mobile) == 0:
         raise InputError(f"there is no {task_input.mobile} in {supercell.get_chemical_formula()}")
-    dynamics = MolecularDynamics(supercell, calculator, settings, mobile)
+    try:
+        dynamics = MolecularDynamics(supercell, calculator, settings, mobile)
+    except ValueError as error:
+        raise InputError(str(error)) from error
     saved = task.checkpoint()
     if saved is not None:
         dynamics.restore(*saved)

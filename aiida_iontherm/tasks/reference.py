@@ -8,7 +8,7 @@ import numpy as np
 from ase import Atoms, units
 from ase.calculators.calculator import Calculator
 from ase.calculators.singlepoint import SinglePointCalculator
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
 from aiida_iontherm.engines.embedded import EngineError, check_elements, make_calculator
 from aiida_iontherm.tasks.contract import InputError, PhysicsError, Task, TaskInput
@@ -31,9 +31,11 @@ class SampleSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    supercell: tuple[int, int, int] = (1, 1, 1)
-    temperatures: list[float] = Field(description="K.")
-    volume_scalings: list[float] = Field(description="Factors of the volume, cycled over the runs.")
+    supercell: tuple[PositiveInt, PositiveInt, PositiveInt] = (1, 1, 1)
+    temperatures: list[PositiveFloat] = Field(min_length=1, description="K, one run each.")
+    volume_scalings: list[PositiveFloat] = Field(
+        min_length=1, description="Factors of the volume, cycled over the runs."
+    )
     frames_per_run: int = Field(gt=0)
     stride: int = Field(gt=0, description="MD steps between labelled frames.")
     timestep_fs: float = Field(gt=0)
@@ -78,20 +80,52 @@ def _relax(task: Task, atoms: Atoms, calculator: Calculator, settings: RelaxSett
     from ase.filters import FrechetCellFilter
     from ase.optimize import BFGS
 
+    class ResumableBFGS(BFGS):
+        """BFGS that keeps in memory what ASE would write to its restart file."""
+
+        memory: Any = None
+
+        def dump(self, data: Any) -> None:
+            self.memory = data
+
+        def load(self) -> Any:
+            return self.memory
+
     start_volume = atoms.cell.volume
     relaxed = atoms.copy()
     relaxed.calc = calculator
     if settings.keep_symmetry:
         relaxed.set_constraint(FixSymmetry(relaxed, symprec=0.01))
     target = FrechetCellFilter(relaxed) if settings.relax_cell else relaxed
-    optimiser = BFGS(target, logfile=None)
+    optimiser = ResumableBFGS(target, logfile=None)
+    saved = task.checkpoint()
+    if saved is not None:
+        meta, arrays = saved
+        relaxed.set_cell(arrays["cell"], apply_constraint=False)
+        relaxed.set_positions(arrays["positions"], apply_constraint=False)
+        optimiser.nsteps = meta["steps"]
+        optimiser.memory = (arrays["hessian"], arrays["last_x"], arrays["last_forces"], meta["max_step"])
+        optimiser.read()
+
+    def state() -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        hessian, last_x, last_forces, max_step = optimiser.memory[:4]
+        return {"steps": optimiser.nsteps, "max_step": max_step}, {
+            "cell": relaxed.cell.array,
+            "positions": relaxed.positions,
+            "hessian": hessian,
+            "last_x": last_x,
+            "last_forces": last_forces,
+        }
 
     def report() -> None:
         force = float(np.abs(relaxed.get_forces()).max())
         task.progress("relax", optimiser.nsteps, settings.max_steps, max_force=force, volume=relaxed.cell.volume)
+        if optimiser.nsteps:
+            task.step(state)
 
     optimiser.attach(report)
-    converged = bool(optimiser.run(fmax=settings.force_tolerance, steps=settings.max_steps))
+    steps_left = settings.max_steps - optimiser.nsteps
+    converged = bool(optimiser.run(fmax=settings.force_tolerance, steps=steps_left))
     if not np.isfinite(relaxed.get_potential_energy()) or not 0.5 < relaxed.cell.volume / start_volume < 2.0:
         raise PhysicsError(
             f"the cell went from {start_volume:.1f} to {relaxed.cell.volume:.1f} Angstrom^3: the engine does not hold "
@@ -110,55 +144,72 @@ def _relax(task: Task, atoms: Atoms, calculator: Calculator, settings: RelaxSett
 
 
 def _sample(task: Task, atoms: Atoms, calculator: Calculator, settings: SampleSettings) -> dict[str, Any]:
+    from ase.constraints import FixCom
     from ase.md.langevin import Langevin
-    from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
+    from ase.md.velocitydistribution import thermalize_momenta
 
     rng = np.random.default_rng(settings.seed)
-    runs = [
-        (temperature, settings.volume_scalings[index % len(settings.volume_scalings)])
-        for index, temperature in enumerate(settings.temperatures)
-    ]
-    total = len(runs) * settings.frames_per_run
+    runs = len(settings.temperatures)
     labelled: list[Atoms] = []
-    first_run = 0
+    cell = atoms.repeat(settings.supercell)
+    if len(cell) < 2:
+        raise InputError("one atom alone cannot move: sample a larger supercell")
     saved = task.checkpoint()
     if saved is not None:
         meta, arrays = saved
         rng.bit_generator.state = meta["rng"]
-        first_run = meta["runs"]
-        labelled = _frames_from_arrays(atoms.repeat(settings.supercell), arrays)
-    for index in range(first_run, len(runs)):
-        temperature, scaling = runs[index]
-        cell = atoms.repeat(settings.supercell)
-        strain = rng.normal(scale=settings.strain, size=(3, 3))
-        strain -= np.eye(3) * np.trace(strain) / 3  # the volume is set by the scaling alone
-        deformation = (np.eye(3) + (strain + strain.T) / 2) * scaling ** (1 / 3)
-        cell.set_cell(cell.cell.array @ deformation, scale_atoms=True)
+        labelled = _frames_from_arrays(cell, arrays)
+        cell = labelled[-1].copy()
+        cell.set_momenta(arrays["momenta"])
+        cell.set_constraint(FixCom())
+
+    def state() -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        arrays = {**_frames_to_arrays(labelled), "momenta": cell.get_momenta()}
+        return {"rng": rng.bit_generator.state}, arrays
+
+    while len(labelled) < runs * settings.frames_per_run:
+        index, frame = divmod(len(labelled), settings.frames_per_run)
+        temperature = settings.temperatures[index]
+        if frame == 0:
+            scaling = settings.volume_scalings[index % len(settings.volume_scalings)]
+            cell = _strained(atoms.repeat(settings.supercell), scaling, settings.strain, rng)
+            cell.set_constraint(FixCom())
+            # Half of the kinetic energy drawn flows into potential energy of the perfect crystal.
+            thermalize_momenta(cell, 2 * temperature, rng=rng)
+        # A neighbour list kept from before and one built after a restart differ in the last bits of their sums.
+        calculator.reset()
         cell.calc = calculator
-        # Half of the kinetic energy drawn flows into potential energy of the perfect crystal.
-        MaxwellBoltzmannDistribution(cell, temperature_K=2 * temperature, rng=rng)
         dynamics = Langevin(
             cell,
             settings.timestep_fs * units.fs,
             temperature_K=temperature,
             friction=settings.friction_per_ps / (1000 * units.fs),
+            fixcm=False,
             rng=rng,
         )
-        for frame in range(settings.frames_per_run):
-            dynamics.run(settings.stride)
-            if not np.isfinite(cell.get_potential_energy()):
-                raise PhysicsError(f"the reference MD at {temperature:.0f} K blew up: shorten timestep_fs")
-            labelled.append(_labelled(cell))
-            task.progress(
-                "reference MD",
-                index * settings.frames_per_run + frame + 1,
-                total,
-                temperature=cell.get_temperature(),
-                max_force=float(np.abs(cell.get_forces()).max()),
-            )
-        task.step(lambda done=index + 1: ({"runs": done, "rng": rng.bit_generator.state}, _frames_to_arrays(labelled)))
+        dynamics.run(settings.stride)
+        if not np.isfinite(cell.get_potential_energy()):
+            raise PhysicsError(f"the reference MD at {temperature:.0f} K blew up: shorten timestep_fs")
+        labelled.append(_labelled(cell))
+        task.progress(
+            "reference MD",
+            len(labelled),
+            runs * settings.frames_per_run,
+            temperature=cell.get_temperature(),
+            max_force=float(np.abs(labelled[-1].get_forces()).max()),
+        )
+        task.step(state)
     write_structures(task.folder / "labelled.extxyz", labelled)
     return {"frames": len(labelled), "converged": True}
+
+
+def _strained(cell: Atoms, volume_scaling: float, strain: float, rng: np.random.Generator) -> Atoms:
+    """Deform a cell at random to a given volume."""
+    random = rng.normal(scale=strain, size=(3, 3))
+    random -= np.eye(3) * np.trace(random) / 3  # to first order the volume is set by the scaling alone
+    deformation = (np.eye(3) + (random + random.T) / 2) * volume_scaling ** (1 / 3)
+    cell.set_cell(cell.cell.array @ deformation, scale_atoms=True)
+    return cell
 
 
 def _label(task: Task, frames: list[Atoms], calculator: Calculator) -> dict[str, Any]:
@@ -187,7 +238,8 @@ def _label_state(labelled: list[Atoms]) -> tuple[dict[str, Any], dict[str, np.nd
 
 def _labelled(atoms: Atoms) -> Atoms:
     """Copy of `atoms` that carries its energy, forces and stress."""
-    return _with_results(atoms, atoms.get_forces(), atoms.get_stress(), float(atoms.get_potential_energy()))
+    forces = atoms.get_forces(apply_constraint=False)
+    return _with_results(atoms, forces, atoms.get_stress(apply_constraint=False), float(atoms.get_potential_energy()))
 
 
 def _with_results(atoms: Atoms, forces: np.ndarray, stress: np.ndarray, energy: float) -> Atoms:

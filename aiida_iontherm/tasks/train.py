@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, NonNegativeFloat
 
 from aiida_iontherm.physics.mtp import MomentTensorPotential, TrainingState, train
 from aiida_iontherm.physics.mtp.lbfgs import LbfgsState
-from aiida_iontherm.tasks.contract import InputError, Interrupted, Task, TaskInput
+from aiida_iontherm.tasks.contract import InputError, Task, TaskInput
 from aiida_iontherm.tasks.files import read_structures, write_npz
 
 
@@ -22,7 +22,9 @@ class Input(TaskInput):
     level: int = Field(8, ge=2)
     cutoff: float = Field(5.0, gt=0, description="Angstrom.")
     radial_size: int = Field(8, ge=2)
-    weights: tuple[float, float, float] = Field((1.0, 0.1, 0.01), description="Of energies, forces and stresses.")
+    weights: tuple[NonNegativeFloat, NonNegativeFloat, NonNegativeFloat] = Field(
+        (1.0, 0.1, 0.01), description="Of energies, forces and stresses."
+    )
     validation_fraction: float = Field(0.1, ge=0, lt=1)
     max_iterations: int = Field(100, gt=0)
     tolerance: float = Field(1e-3, gt=0)
@@ -31,18 +33,12 @@ class Input(TaskInput):
 
 def run(task: Task, task_input: Input) -> dict[str, Any]:
     """Train, write ``potential.mtp`` and the comparison with the reference in ``parity.npz``."""
-    interruption: Interrupted | None = None
 
     def on_step(state: TrainingState) -> bool:
-        nonlocal interruption
         _, loss, validation = state.history[-1]
         figures = {"loss": loss} if np.isnan(validation) else {"loss": loss, "validation_loss": validation}
         task.progress("train", state.optimiser.iteration, task_input.max_iterations, **figures)
-        try:
-            task.step(lambda: _to_checkpoint(state))
-        except Interrupted as error:
-            interruption = error
-            return False
+        task.step(lambda: _to_checkpoint(state))
         return True
 
     saved = task.checkpoint()
@@ -67,8 +63,6 @@ def run(task: Task, task_input: Input) -> dict[str, Any]:
         )
     except ValueError as error:
         raise InputError(str(error)) from error
-    if interruption is not None:
-        raise interruption
     training.potential.write(task.folder / "potential.mtp")
     parity = {
         "energies_train": training.errors.energies,

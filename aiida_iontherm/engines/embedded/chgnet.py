@@ -31,4 +31,9 @@ def make() -> Calculator:
     torch.set_num_threads(1)
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return CHGNetCalculator(use_device="cpu")
+        calculator = CHGNetCalculator(use_device="cpu")
+    # Harmless, and repeated at every call: the volume only divides the stress and needs no gradient, and ASE applies
+    # its constraints itself, to the forces that CHGNet returns.
+    for message in ("Converting a tensor with requires_grad=True to a scalar", "Only FixAtoms and FixCartesian is"):
+        warnings.filterwarnings("ignore", message=message, category=UserWarning, module=r"chgnet\.")
+    return calculator

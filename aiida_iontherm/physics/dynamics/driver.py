@@ -13,15 +13,19 @@ import numpy as np
 import numpy.typing as npt
 from ase import Atoms, units
 from ase.calculators.calculator import Calculator
+from ase.constraints import FixCom
 from ase.md.langevin import Langevin
 from ase.md.md import MolecularDynamics as AseDynamics
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
+from ase.md.velocitydistribution import Stationary, thermalize_momenta
 from ase.md.verlet import VelocityVerlet
 
 Array = npt.NDArray[np.float64]
 
 RUNAWAY_FACTOR = 4.0
 """A cell hotter than this many times its target has left the region where the potential was trained."""
+
+EXPLOSION_FACTOR = 100.0
+"""Beyond any fluctuation of even a few atoms: the run is lost and the next step may not be computable."""
 
 
 class UnstableRunError(RuntimeError):
@@ -94,22 +98,29 @@ class MolecularDynamics:
     atoms : ase.Atoms
         Start positions; velocities are drawn from the temperature.
     calculator : ASE calculator
-        If it has a method ``forget_neighbours`` it is called before each block.
+        Made to forget its neighbour lists before each block: by its method ``forget_neighbours``, or else ``reset``.
     settings : MdSettings
     mobile : int array [m]
         Indices of the ions whose unwrapped positions are stored.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two atoms: the centre of mass stays where it is, one atom alone cannot move.
     """
 
     def __init__(
         self, atoms: Atoms, calculator: Calculator, settings: MdSettings, mobile: npt.NDArray[np.int64]
     ) -> None:
+        if len(atoms) < 2:
+            raise ValueError(f"molecular dynamics needs at least 2 atoms, not {len(atoms)}: repeat the cell")
         self.settings = settings
         self.atoms = atoms.copy()
         self.atoms.calc = calculator
         self._mobile = mobile
         self._rng = np.random.default_rng(settings.seed)
         # Half of the kinetic energy drawn flows into the potential energy of the perfect crystal: draw twice as much.
-        MaxwellBoltzmannDistribution(self.atoms, temperature_K=2 * settings.temperature_k, rng=self._rng)
+        thermalize_momenta(self.atoms, 2 * settings.temperature_k, rng=self._rng)
         Stationary(self.atoms, preserve_temperature=False)
         self.block = 0
         self._stored: dict[str, list[Array]] = {
@@ -135,13 +146,17 @@ class MolecularDynamics:
             If the cell heats far above its target.
         """
         settings = self.settings
-        forget = getattr(self.atoms.calc, "forget_neighbours", None)
-        if forget is not None:
-            forget()
+        # Sums over neighbours must come in the same order after a restart: without this a list kept from before goes on
+        # to be used in one run and is built anew in the other, and the last bits differ.
+        getattr(self.atoms.calc, "forget_neighbours", self.atoms.calc.reset)()
         producing = not self.equilibrating
+        thermostat = not producing or settings.ensemble == "nvt"
+        # ASE's recommended way to keep the centre of mass at rest under random forces; NVE keeps it by itself.
+        self.atoms.set_constraint(FixCom() if thermostat else None)
         if self.block == settings.equilibration_blocks and settings.ensemble == "nve":
             self._set_energy_to_equilibrium()
-        integrator = self._integrator(thermostat=not producing or settings.ensemble == "nvt")
+        integrator = self._integrator(thermostat=thermostat)
+        integrator.attach(self._check_intact, interval=1)
         strides = [
             stride
             for stride in (settings.position_stride, settings.snapshot_stride, settings.velocity_stride)
@@ -164,6 +179,7 @@ class MolecularDynamics:
             timestep,
             temperature_K=self.settings.temperature_k,
             friction=self.settings.friction_per_ps / (1000 * units.fs),
+            fixcm=False,
             rng=self._rng,
         )
 
@@ -175,25 +191,35 @@ class MolecularDynamics:
             self._stored["drift"].append(masses @ atoms.positions / masses.sum())
         if settings.snapshot_stride and step % settings.snapshot_stride == 0:
             self._stored["snapshots"].append(atoms.positions.copy())
-            self._stored["snapshot_forces"].append(atoms.get_forces())
+            self._stored["snapshot_forces"].append(atoms.get_forces(apply_constraint=False))
         if settings.velocity_stride and step % settings.velocity_stride == 0:
             self._stored["velocities"].append((atoms.get_velocities() * 1000 * units.fs).astype(np.float32))
 
     def _check_and_record(self) -> None:
         atoms = self.atoms
         potential, kinetic = atoms.get_potential_energy(), atoms.get_kinetic_energy()
-        temperature = 2 * kinetic / (3 * units.kB * (len(atoms) - 1)) if len(atoms) > 1 else 0.0
-        limit = RUNAWAY_FACTOR * self.settings.temperature_k
-        if not np.isfinite(potential + kinetic) or temperature > limit:
-            raise UnstableRunError(
-                f"after {(self.block + 1) * self.settings.block_steps} steps the cell is at {temperature:.0f} K "
-                f"instead of {self.settings.temperature_k:.0f} K"
-            )
+        temperature = self._kinetic_temperature()
+        if not (np.isfinite(potential) and temperature <= RUNAWAY_FACTOR * self.settings.temperature_k):
+            raise UnstableRunError(self._out_of_bounds("after"))
         pressure = np.nan
         if "stress" in atoms.calc.implemented_properties:
             pressure = -float(np.mean(atoms.get_stress(include_ideal_gas=True)[:3]))
         time_ps = (self.block + 1) * self.settings.block_steps * self.settings.timestep_fs / 1000
         self._stored["thermo"].append(np.array([time_ps, temperature, potential, potential + kinetic, pressure]))
+
+    def _check_intact(self) -> None:
+        """Stop within a block, before positions that are no numbers reach a neighbour list."""
+        if not self._kinetic_temperature() <= EXPLOSION_FACTOR * self.settings.temperature_k:  # true for NaN
+            raise UnstableRunError(self._out_of_bounds("in the block of"))
+
+    def _out_of_bounds(self, when: str) -> str:
+        return (
+            f"{when} {(self.block + 1) * self.settings.block_steps} steps the cell is at "
+            f"{self._kinetic_temperature():.3g} K instead of {self.settings.temperature_k:.0f} K"
+        )
+
+    def _kinetic_temperature(self) -> float:
+        return float(2 * self.atoms.get_kinetic_energy() / (3 * units.kB * (len(self.atoms) - 1)))
 
     def _set_energy_to_equilibrium(self) -> None:
         """Scale velocities so that the total energy is the mean of the second half of the equilibration.
@@ -207,7 +233,7 @@ class MolecularDynamics:
         target = float(np.mean([row[3] for row in thermo[len(thermo) // 2 :]]))
         kinetic = self.atoms.get_kinetic_energy()
         factor = (target - self.atoms.get_potential_energy()) / kinetic
-        self.atoms.set_momenta(self.atoms.get_momenta() * np.sqrt(np.clip(factor, 0.25, 4.0)))
+        self.atoms.set_momenta(self.atoms.get_momenta() * np.sqrt(np.clip(factor, 0.25, 4.0)), apply_constraint=False)
 
     @property
     def temperature(self) -> float:
@@ -215,7 +241,7 @@ class MolecularDynamics:
         return float(self._stored["thermo"][-1][1]) if self._stored["thermo"] else 0.0
 
     def observables(self) -> dict[str, npt.NDArray[Any]]:
-        """What has been stored so far.
+        """Return what has been stored so far.
 
         Returns
         -------
@@ -238,7 +264,7 @@ class MolecularDynamics:
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """Plain data and arrays from which `restore` continues."""
         arrays = {f"stored_{name}": values for name, values in self.observables().items()}
-        arrays["positions"] = self.atoms.positions
+        arrays["positions"] = self.atoms.get_positions()
         arrays["momenta"] = self.atoms.get_momenta()
         return {"block": self.block, "rng": self._rng.bit_generator.state}, arrays
 
@@ -246,7 +272,7 @@ class MolecularDynamics:
         """Continue from the `state` of a run with the same settings."""
         self.block = int(meta["block"])
         self._rng.bit_generator.state = meta["rng"]
-        self.atoms.set_positions(arrays["positions"])
-        self.atoms.set_momenta(arrays["momenta"])
+        self.atoms.set_positions(arrays["positions"], apply_constraint=False)
+        self.atoms.set_momenta(arrays["momenta"], apply_constraint=False)
         for name in self._stored:
             self._stored[name] = list(arrays[f"stored_{name}"])

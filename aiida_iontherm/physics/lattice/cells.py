@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import spglib
@@ -10,15 +12,25 @@ from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 from phonopy import Phonopy
 from phonopy.structure.atoms import PhonopyAtoms
+from phonopy.structure.cells import PrimitiveMatrixAutoDefaultWarning
 
 SYMMETRY_TOLERANCE = 1e-4
 """In Angstrom: coordinates that went through a relaxation and a text file still count as symmetric."""
 
 
+@contextmanager
+def primitive_cell_by_symmetry() -> Iterator[None]:
+    """Silence phonopy 4, which tells of its new default even where ``primitive_matrix="auto"`` was asked for."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PrimitiveMatrixAutoDefaultWarning)
+        yield
+
+
 def make_phonopy(unitcell: Atoms, supercell: Sequence[int]) -> Phonopy:
     """Phonopy object of a unit cell, its primitive cell found by symmetry (Cartesian axes stay as they are)."""
     cell = PhonopyAtoms(cell=unitcell.cell, scaled_positions=unitcell.get_scaled_positions(), numbers=unitcell.numbers)
-    return Phonopy(cell, np.diag(supercell), primitive_matrix="auto", symprec=SYMMETRY_TOLERANCE)
+    with primitive_cell_by_symmetry():
+        return Phonopy(cell, np.diag(supercell), primitive_matrix="auto", symprec=SYMMETRY_TOLERANCE)
 
 
 def to_atoms(cell: PhonopyAtoms) -> Atoms:
@@ -32,7 +44,9 @@ def build_supercell(unitcell: Atoms, supercell: Sequence[int]) -> Atoms:
 
 
 def mean_structure(unitcell: Atoms, supercell: Sequence[int], positions: ArrayLike) -> tuple[Atoms, float]:
-    """Unit cell with the mean positions of a trajectory, averaged over its copies and the space group.
+    """Put the atoms of the unit cell at their mean positions along a trajectory.
+
+    The mean runs over the copies of each atom in the supercell and over the space group.
 
     Expanding around mean positions makes the mean force on every atom vanish, as it must for a force-constant model
     without first-order terms.

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 from phono3py import Phono3py
 from phonopy import Phonopy
 from phonopy.structure.atoms import PhonopyAtoms
-from phonopy.structure.cells import PrimitiveMatrixAutoDefaultWarning
+
+from aiida_iontherm.physics.lattice.cells import primitive_cell_by_symmetry
 
 
 def phono3py_from_force_constants(
@@ -49,9 +48,7 @@ def phono3py_from_force_constants(
         If the arrays do not fit the cells.
     """
     cell = PhonopyAtoms(cell=unitcell.cell, scaled_positions=unitcell.get_scaled_positions(), numbers=unitcell.numbers)
-    with warnings.catch_warnings():
-        # phonopy 4 tells of its new default even where "auto" was asked for.
-        warnings.simplefilter("ignore", PrimitiveMatrixAutoDefaultWarning)
+    with primitive_cell_by_symmetry():
         phono3py = Phono3py(cell, supercell_matrix, primitive_matrix=primitive_matrix, symprec=symprec)
     primitive, supercell = len(phono3py.primitive), len(phono3py.supercell)
     for name, array, order in (("fc2", fc2, 2), ("fc3", fc3, 3)):

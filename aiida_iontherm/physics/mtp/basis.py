@@ -101,7 +101,7 @@ def basis_tables(level: int) -> BasisTables:
     builder = _TableBuilder()
     builder.collect_basic(connected)
     connected_index = [builder.scalar(graph) for graph in connected]
-    known = {(factor,): index for factor, index in enumerate(connected_index)}
+    known: dict[tuple[int, ...], int] = {(factor,): index for factor, index in enumerate(connected_index)}
     for product in products:
         if product not in known:
             known[product] = builder.product(known[product[:-1]], connected_index[product[-1]])
@@ -208,7 +208,7 @@ def _powers(rank: int) -> list[Powers]:
 
 
 def _multinomial(powers: Powers) -> int:
-    """Number of index tuples that a set of powers stands for."""
+    """Count the index tuples that a set of powers stands for."""
     return factorial(sum(powers)) // (factorial(powers[0]) * factorial(powers[1]) * factorial(powers[2]))
 
 
@@ -247,7 +247,7 @@ class _TableBuilder:
     _components: dict[tuple[object, tuple[Powers, ...]], int] = field(default_factory=dict)
 
     def collect_basic(self, graphs: list[Graph]) -> None:
-        """Number the elementary components first: the file format wants them in front."""
+        """Give the elementary components the first numbers: the file format wants them in front."""
         for mu, nu in sorted({moment for moments, _ in graphs for moment in moments}):
             for powers in _powers(nu):
                 self._elementary[mu, powers] = self.n_moments

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from ase.calculators.calculator import Calculator, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class MtpCalculator(Calculator):
     """Energy, per-atom energies, forces and stress for ASE; the neighbour list lives as long as the calculator."""
 
-    implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "energies", "forces", "stress"]
+    # A plain list, as ASE declares it in its base class.
+    implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]  # noqa: RUF012
 
     def __init__(self, potential: MomentTensorPotential, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -196,6 +196,10 @@ def read_file(path: Path, species: tuple[str, ...]) -> dict[str, Any]:
         raise ValueError(f"there is no potential file {path}")
     try:
         data = read_mtp(path)
+        with path.open(encoding="utf-8") as stream:
+            # A cut within the last number leaves a shorter number, which only the missing brace betrays.
+            if any("{" in line and "}" not in line for line in stream):
+                raise ValueError("a list is not closed")
     except (ValueError, KeyError, StopIteration, TypeError, UnicodeDecodeError, AttributeError) as error:
         raise ValueError(f"{path} is not a readable .mtp potential ({error}): is it cut short?") from error
     for name in ("radial_coeffs", "species_coeffs", "moment_coeffs", "alpha_index_basic", "alpha_moment_mapping"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -170,7 +170,7 @@ class MomentTensorPotential:
         """Write a ``.mtp`` file in the flat layout that MLIP-2, MLIP-3 and motep all read."""
         motep_backend.write_file(Path(path), self)
 
-    def replace(self, **changes: Array) -> MomentTensorPotential:
+    def replace(self, **changes: Any) -> MomentTensorPotential:
         """Return a copy with other coefficients."""
         return dataclasses.replace(self, **changes)
 

@@ -47,15 +47,15 @@ class Configuration:
         Raises
         ------
         ValueError
-            If energy or forces are missing or not finite.
+            If energy or forces are missing, or a label is not finite.
         """
         if atoms.calc is None or not {"energy", "forces"} <= set(atoms.calc.results):
             raise ValueError("a training configuration needs an energy and forces: label it with a reference engine")
         energy = float(atoms.calc.results["energy"])
         forces = np.array(atoms.calc.results["forces"], dtype=float)
         stress = atoms.get_stress(voigt=False) if "stress" in atoms.calc.results else None
-        if not (np.isfinite(energy) and np.all(np.isfinite(forces))):
-            raise ValueError("a training configuration has an energy or forces that are not finite: leave it out")
+        if not all(np.all(np.isfinite(values)) for values in (energy, forces, 0.0 if stress is None else stress)):
+            raise ValueError("a training configuration has labels that are not finite: leave it out")
         return cls(atoms=atoms, energy=energy, forces=forces, stress=stress)
 
 
@@ -171,19 +171,13 @@ def train(
     if state is None:
         first = lbfgs_start(problem.objective, blank.radial_coeffs.ravel())
         state = _record(None, first, problem, held_out, weights)
-    reason, converged = f"the limit of {max_iterations} iterations was reached", False
-    while state.optimiser.iteration < max_iterations:
-        if on_step is not None and not on_step(state):
-            reason = "stopped from outside"
-            break
+    # Whether to stop follows from the state alone, so that a run continued from its last state stops where it was.
+    while (end := _end(state, max_iterations, tolerance)) is None:
         state = _record(state, lbfgs_step(problem.objective, state.optimiser), problem, held_out, weights)
-        losses = state.history[:, 1]
-        if state.optimiser.stalled:
-            reason, converged = "the line search finds no lower loss", True
+        if on_step is not None and not on_step(state):
+            end = "stopped from outside", False
             break
-        if len(losses) > 10 and losses[-11] - losses[-1] < tolerance * losses[-1]:
-            reason, converged = f"10 iterations lowered the loss by less than {tolerance:g} of it", True
-            break
+    reason, converged = end
     radial = state.best_radial if held_out else state.optimiser.x
     potential = problem.solve(radial)
     return Training(
@@ -229,6 +223,18 @@ def shortest_distance(atoms: Atoms) -> float:
         reach *= 2
         if reach > 100.0:
             raise ValueError("a training configuration has a single, isolated atom: there is nothing to learn from it")
+
+
+def _end(state: TrainingState, max_iterations: int, tolerance: float) -> tuple[str, bool] | None:
+    """Tell why the optimisation is over and whether it converged; None while it is not over."""
+    losses = state.history[:, 1]
+    if state.optimiser.stalled:
+        return "the line search finds no lower loss", True
+    if len(losses) > 10 and losses[-11] - losses[-1] < tolerance * losses[-1]:
+        return f"10 iterations lowered the loss by less than {tolerance:g} of it", True
+    if state.optimiser.iteration >= max_iterations:
+        return f"the limit of {max_iterations} iterations was reached", False
+    return None
 
 
 def _rms(values: Array) -> float:

@@ -1,0 +1,1 @@
+"""AiiDA CalcJobs with their parsers, one module per task, and the calcfunctions."""

@@ -1,0 +1,189 @@
+"""The calcfunctions: each wraps a pure function of `physics` in a few lines, so that provenance holds the analysis."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+from aiida.engine import calcfunction
+from aiida.orm import ArrayData, Dict, Str
+
+from aiida_iontherm.data import (
+    ConfigurationsData,
+    PhononsData,
+    PotentialData,
+    ResultData,
+    TrajectoryData,
+)
+from aiida_iontherm.physics.heat import temperature_exponent
+from aiida_iontherm.physics.ions import diffusion, diffusion_quantities, occupation_analysis
+from aiida_iontherm.physics.ions.activation import activation_energy
+from aiida_iontherm.physics.lattice.estimate import conductivity_quantities, estimate_conductivity
+from aiida_iontherm.physics.mtp import Configuration, evaluate_errors
+from aiida_iontherm.physics.quantity import Quantity
+
+
+def array_data(**arrays: Any) -> ArrayData:
+    """Make an ArrayData of named arrays."""
+    node = ArrayData()
+    for name, array in arrays.items():
+        node.set_array(name, np.asarray(array, dtype=float))
+    return node
+
+
+@calcfunction
+def select_configurations(settings: Dict, **snapshots: ConfigurationsData) -> ConfigurationsData:
+    """Take `count` snapshots at equal intervals from each exploration run, to be labelled."""
+    count = int(settings["count"])
+    chosen = []
+    for name in sorted(snapshots):
+        frames = snapshots[name].frames()
+        # The ends are left out on the side of the start, where a run has not left the training region yet.
+        positions = np.unique(np.linspace(0, len(frames) - 1, count + 1).round().astype(int)[1:])
+        chosen.extend(frames[index] for index in positions)
+    return ConfigurationsData.from_frames(chosen)
+
+
+@calcfunction
+def check_potential(potential: PotentialData, configurations: ConfigurationsData) -> Dict:
+    """Errors of a potential on labelled configurations it has not been trained on."""
+    errors = evaluate_errors(
+        potential.potential(), [Configuration.from_atoms(atoms) for atoms in configurations.frames()]
+    )
+    return Dict(
+        {
+            "configurations": len(errors.energies),
+            "energy_rmse_ev_per_atom": errors.energy_rmse,
+            "force_rmse_ev_per_angstrom": errors.force_rmse,
+            "force_rms_ev_per_angstrom": float(np.sqrt(np.mean(errors.forces[:, 0] ** 2))),
+        }
+    )
+
+
+@calcfunction
+def merge_configurations(**sets: ConfigurationsData) -> ConfigurationsData:
+    """Join labelled sets in the order of their names."""
+    text = "".join(sets[name].get_content() for name in sorted(sets))
+    return ConfigurationsData(io.BytesIO(text.encode()), filename="labelled.extxyz")
+
+
+@calcfunction
+def analyse_diffusion(trajectory: TrajectoryData, settings: Dict) -> dict[str, Any]:
+    """Diffusivity of the mobile ions with error bar, or its upper bound; and the mean square displacement."""
+    arrays = trajectory.arrays()
+    result = diffusion(
+        arrays["mobile_positions"].astype(float),
+        float(arrays["frame_interval_fs"]),
+        drift=arrays["drift"] - arrays["drift"][0],
+    )
+    quantities = diffusion_quantities(result, settings["ion"], settings["temperature"])
+    window = [np.nan, np.nan] if result.window_ps is None else result.window_ps
+    return {
+        "result": ResultData(quantities),
+        "msd": array_data(lags_ps=result.lags_ps, msd=result.msd, window_ps=window),
+    }
+
+
+@calcfunction
+def two_channel_conductivity(phonons: PhononsData, fit: Dict) -> dict[str, Any]:
+    """Particle-like and wave-like conductivity, Eqs. 4 and 5 of doi 10.1002/adma.202513381, with error bars."""
+    estimate = estimate_conductivity(phonons.arrays())
+    method = "two-channel sum, effective force constants at temperature from MD, three-phonon linewidths (RTA)"
+    return {
+        "result": ResultData(conductivity_quantities(estimate, fit["r2_test"], method)),
+        "conductivity": array_data(
+            temperatures=estimate.temperatures,
+            values=estimate.values,
+            statistical=estimate.statistical,
+            mesh_change=estimate.mesh_change,
+            uncertainty=estimate.uncertainty,
+            frequencies_thz=estimate.frequencies_thz,
+            spectra=estimate.spectra,
+        ),
+    }
+
+
+@calcfunction
+def analyse_occupation(diffusivities: ResultData, phonons: Dict, settings: Dict) -> ResultData:
+    """Activation energy, mobile fraction and critical phonon number, Eqs. 2 and 3 of Bernges et al."""
+    frequency = phonons["average_mobile_frequency_thz"]
+    energy = activation_energy(diffusivities.quantities, frequency)
+    quantities = [energy, mobile_frequency(frequency, settings["ion"], phonons)]
+    for temperature in settings["temperatures"]:
+        quantities += occupation_analysis(
+            energy.value or 0.0,
+            energy.uncertainty,
+            frequency,
+            temperature,
+            energy.bound,
+            converged=energy.converged,
+            reason=energy.reason,
+        )
+    return ResultData(quantities)
+
+
+def mobile_frequency(frequency: float, ion: str, phonons: Dict) -> Quantity:
+    """Record of the mean vibrational frequency of the mobile ion."""
+    imaginary = phonons["imaginary_weight"]
+    return Quantity(
+        name=f"average_frequency_{ion}",
+        value=frequency,
+        unit="THz",
+        method=f"mean over modes weighted with the share of {ion}",
+        converged=imaginary < 0.01,
+        reason="" if imaginary < 0.01 else f"{100 * imaginary:.1f} % of the modes are imaginary and were left out",
+    )
+
+
+@calcfunction
+def conductivity_exponents(**conductivities: ResultData) -> ResultData:
+    """Exponent n of kappa ~ T^n along each axis, from conductivities at several temperatures."""
+    records = [q for name in sorted(conductivities) for q in conductivities[name].quantities]
+    quantities = []
+    for direction in ("x", "y", "z", "average"):
+        totals = [q for q in records if q.name == "kappa_total" and q.direction == direction and q.value]
+        fit = temperature_exponent(
+            [q.temperature for q in totals], [q.value for q in totals], [q.uncertainty for q in totals]
+        )
+        doubtful = [f"{q.temperature:.0f} K" for q in totals if not q.converged]
+        reason = fit.reason if not doubtful else f"kappa is not converged at {', '.join(doubtful)}"
+        quantities.append(
+            Quantity(
+                name="kappa_exponent",
+                value=fit.exponent,
+                unit="1",
+                uncertainty=fit.uncertainty,
+                method=f"kappa_total ~ T^n between {totals[0].temperature:.0f} and {totals[-1].temperature:.0f} K",
+                converged=fit.converged and not doubtful,
+                reason=reason,
+                direction=direction,
+            )
+        )
+    return ResultData(quantities)
+
+
+@calcfunction
+def missing_conductivity(reason: Str, settings: Dict) -> ResultData:
+    """Record that a conductivity could not be computed, and why: a reader must not wonder."""
+    return ResultData(
+        [
+            Quantity(
+                name="kappa_total",
+                value=None,
+                unit="W/(m K)",
+                method="two-channel sum",
+                converged=False,
+                reason=reason.value,
+                temperature=settings["temperature"],
+                direction="average",
+            )
+        ]
+    )
+
+
+@calcfunction
+def collect_results(**parts: ResultData) -> ResultData:
+    """Join the records of all analyses into the result of one compound; each keeps the node it came from."""
+    return ResultData([quantity for name in sorted(parts) for quantity in parts[name].quantities])
+

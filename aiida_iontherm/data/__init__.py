@@ -1,0 +1,17 @@
+"""AiiDA node types: what a step of the work leaves behind, stored as the plain file the task wrote."""
+
+from aiida_iontherm.data.archive import ArchiveData, ForceConstantsData, ParityData, PhononsData, TrajectoryData
+from aiida_iontherm.data.configurations import ConfigurationsData
+from aiida_iontherm.data.potential import PotentialData
+from aiida_iontherm.data.result import ResultData
+
+__all__ = [
+    "ArchiveData",
+    "ConfigurationsData",
+    "ForceConstantsData",
+    "ParityData",
+    "PhononsData",
+    "PotentialData",
+    "ResultData",
+    "TrajectoryData",
+]

@@ -1,0 +1,59 @@
+"""Named arrays in one NumPy archive, the form in which tasks exchange them."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from aiida.common.exceptions import ValidationError
+from aiida.orm import SinglefileData
+
+
+class ArchiveData(SinglefileData):
+    """A ``.npz`` file with known arrays; subclasses say which."""
+
+    REQUIRED: ClassVar[tuple[str, ...]] = ()
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return all arrays; pickled objects are refused."""
+        with self.open(mode="rb") as stream, np.load(stream, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+
+    def names(self) -> list[str]:
+        """Return the names of the arrays without reading them."""
+        with self.open(mode="rb") as stream, np.load(stream, allow_pickle=False) as archive:
+            return list(archive.files)
+
+    def _validate(self) -> bool:
+        super()._validate()
+        try:
+            missing = [name for name in self.REQUIRED if name not in self.names()]
+        except ValueError as error:
+            raise ValidationError(f"{self.filename} is not a NumPy archive: {error}") from error
+        if missing:
+            raise ValidationError(f"{self.filename} lacks the arrays {', '.join(missing)}")
+        return True
+
+
+class TrajectoryData(ArchiveData):
+    """Reduced molecular dynamics: thermodynamics, unwrapped mobile ions, snapshots. See `tasks.md`."""
+
+    REQUIRED = ("thermo", "mobile_positions", "frame_interval_fs", "snapshots", "snapshot_forces", "cell", "numbers")
+
+
+class ForceConstantsData(ArchiveData):
+    """Second- and third-order force constants, of all snapshots and of jackknife fits. See `tasks.force_constants`."""
+
+    REQUIRED = ("fits", "fc2_0", "fc3_0", "unitcell", "positions", "numbers", "supercell")
+
+
+class PhononsData(ArchiveData):
+    """Phonons, linewidths and velocity products on a mesh. See `tasks.lattice_conductivity`."""
+
+    REQUIRED = ("frequencies_thz", "weights", "gamma_thz", "velocity_products", "temperatures", "volume_A3", "fits")
+
+
+class ParityData(ArchiveData):
+    """Reference and predicted energies and forces of a trained potential. See `tasks.train`."""
+
+    REQUIRED = ("energies_train", "forces_train", "history")

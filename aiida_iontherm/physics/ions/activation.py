@@ -1,0 +1,106 @@
+"""The activation energy that a set of diffusivities supports: a fit, one estimate, or a lower bound."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from aiida_iontherm.physics.ions.arrhenius import (
+    activation_energy_bound,
+    activation_energy_from_diffusivity,
+    arrhenius_fit,
+)
+from aiida_iontherm.physics.quantity import Quantity
+
+HOP_LENGTH_A = 3.0
+"""Typical distance of neighbouring sites in Angstrom; it enters logarithmically."""
+
+
+def activation_energy(diffusivities: list[Quantity], attempt_frequency_thz: float) -> Quantity:
+    """Activation energy of diffusion from the direction-averaged diffusivities of several temperatures.
+
+    With diffusion seen at two temperatures or more it is the slope of the Arrhenius plot. Seen at one, it is the
+    barrier that a random walk with the mean vibrational frequency of the ion as attempt frequency needs; seen at
+    none, the lower bound that the smallest upper bound gives in the same way.
+
+    Parameters
+    ----------
+    diffusivities
+        Records of one ion in cm^2/s; only those with direction ``average`` count.
+    attempt_frequency_thz
+        Mean frequency of the vibrations of the ion.
+
+    Raises
+    ------
+    ValueError
+        If there is no direction-averaged diffusivity.
+    """
+    averages = [q for q in diffusivities if q.direction == "average" and q.value is not None and q.temperature]
+    seen = [q for q in averages if q.bound is None and q.value and q.value > 0]
+    if len({q.temperature for q in seen}) >= 2:
+        fit = arrhenius_fit(
+            [q.temperature for q in seen],
+            [q.value for q in seen],
+            [q.uncertainty or q.value for q in seen],
+        )
+        doubtful = [f"{q.temperature:.0f} K" for q in seen if not q.converged]
+        reason = fit.reason if not doubtful else f"D is not converged at {', '.join(doubtful)}"
+        return _energy(
+            fit.activation_energy_ev,
+            fit.activation_energy_uncertainty_ev,
+            None,
+            f"Arrhenius fit to D at {', '.join(f'{q.temperature:.0f}' for q in seen)} K",
+            fit.converged and not doubtful,
+            reason,
+        )
+    walk = f"random walk with {attempt_frequency_thz:.2f} THz and {HOP_LENGTH_A:g} Angstrom hops"
+    if seen:
+        q = seen[0]
+        energy, error = activation_energy_from_diffusivity(
+            _value(q), q.uncertainty or _value(q), _value_temperature(q), attempt_frequency_thz, HOP_LENGTH_A
+        )
+        return _energy(
+            max(energy, 0.0),
+            error,
+            None,
+            f"D at {q.temperature:.0f} K alone and a {walk}",
+            False,
+            "diffusion was seen at one temperature only: add temperatures for an Arrhenius fit",
+        )
+    if not averages:
+        raise ValueError("there is no direction-averaged diffusivity to find an activation energy from")
+    bounds = [
+        activation_energy_bound(_value(q), _value_temperature(q), attempt_frequency_thz, HOP_LENGTH_A)
+        for q in averages
+    ]
+    best = int(np.argmax(bounds))
+    return _energy(
+        bounds[best],
+        None,
+        "lower",
+        f"no diffusion seen: upper bound on D at {averages[best].temperature:.0f} K and a {walk}",
+        averages[best].converged,
+        averages[best].reason,
+    )
+
+
+def _energy(
+    value: float, uncertainty: float | None, bound: str | None, method: str, converged: bool, reason: str
+) -> Quantity:
+    return Quantity(
+        name="activation_energy",
+        value=float(value),
+        unit="eV",
+        uncertainty=None if uncertainty is None else float(uncertainty),
+        bound=bound,
+        method=method,
+        converged=converged,
+        reason=reason,
+    )
+
+
+def _value(quantity: Quantity) -> float:
+    return float(quantity.value or 0.0)
+
+
+def _value_temperature(quantity: Quantity) -> float:
+    return float(quantity.temperature or 0.0)

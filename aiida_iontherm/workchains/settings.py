@@ -1,0 +1,122 @@
+"""What a protocol may say: one model per section, strict, with units in the descriptions."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EngineSection(_Section):
+    """Who supplies reference energies and forces."""
+
+    name: str = Field(description="Embedded engine, see `iontherm engines`.")
+    options: dict[str, Any] = Field(default_factory=dict, description="Passed to the engine.")
+
+
+class RelaxSection(_Section):
+    """Relaxation of the start structure, its space group kept."""
+
+    relax_cell: bool = Field(description="False keeps the given (measured) lattice and relaxes positions only.")
+    force_tolerance: float = Field(gt=0, description="eV/Angstrom.")
+    max_steps: int = Field(gt=0)
+
+
+class ReferenceSection(_Section):
+    """Reference MD that the first generation is trained on: one run for each temperature."""
+
+    min_extent: float = Field(gt=0, description="Smallest height of the supercell, Angstrom.")
+    max_atoms: int = Field(gt=0)
+    temperatures: list[float] = Field(min_length=1, description="K, one run each.")
+    volume_scalings: list[float] = Field(min_length=1, description="Factors of the volume, cycled over the runs.")
+    frames_per_run: int = Field(gt=0)
+    stride: int = Field(gt=0, description="MD steps between labelled frames.")
+    timestep_fs: float = Field(gt=0, le=5)
+    friction_per_ps: float = Field(gt=0)
+    strain: float = Field(ge=0, lt=0.2, description="Standard deviation of the random strain of a run.")
+
+
+class PotentialSection(_Section):
+    """Moment tensor potential, trained and refined by exploring with it."""
+
+    level: int = Field(ge=2, le=28)
+    cutoff: float = Field(gt=1, description="Angstrom.")
+    radial_size: int = Field(ge=2)
+    weights: tuple[float, float, float] = Field(description="Of energies, forces and stresses.")
+    validation_fraction: float = Field(ge=0, lt=0.5)
+    max_iterations: int = Field(gt=0, description="Of each training.")
+    tolerance: float = Field(gt=0, description="Stop when 10 iterations lower the loss by less than this fraction.")
+    max_rounds: int = Field(ge=0, description="Rounds of explore, label, retrain.")
+    explore_temperatures: list[float] = Field(min_length=1, description="K.")
+    explore_ps: float = Field(gt=0, description="Length of each exploration run.")
+    explore_frames: int = Field(gt=0, description="Frames labelled from each exploration run.")
+    force_error_target: float = Field(
+        gt=0, description="Stop refining when the relative force error on explored frames is below this."
+    )
+
+
+class DynamicsSection(_Section):
+    """Molecular dynamics at each temperature: snapshots and diffusion."""
+
+    min_extent: float = Field(gt=0, description="Smallest height of the supercell, Angstrom.")
+    max_atoms: int = Field(gt=0)
+    timestep_fs: float = Field(gt=0, le=5)
+    equilibration_ps: float = Field(ge=0)
+    production_ps: float = Field(gt=0)
+    ensemble: Literal["nve", "nvt"]
+    friction_per_ps: float = Field(gt=0)
+    position_interval_fs: float = Field(gt=0)
+    snapshots: int = Field(ge=8)
+    vdos: bool
+
+
+class ForceConstantsSection(_Section):
+    """Effective force constants at temperature."""
+
+    cutoffs: tuple[float, float] = Field(description="Second and third order, Angstrom; capped by the supercell.")
+    fit_method: Literal["ridge", "least-squares"]
+    blocks: int = Field(ge=2)
+    reference: Literal["mean", "ideal"]
+
+
+class ConductivitySection(_Section):
+    """Phonons and linewidths on a mesh."""
+
+    mesh_length: float = Field(gt=0, description="Mesh density as phonopy's length, Angstrom.")
+    coarse_mesh_length: float = Field(gt=0, description="Of the mesh for error bars, Angstrom.")
+    dos_smearing_thz: float = Field(gt=0)
+
+
+class Settings(_Section):
+    """A whole protocol, resolved for one compound."""
+
+    description: str = Field(description="What these settings are good for, said to the user.")
+    temperatures: list[float] = Field(min_length=1, description="K.")
+    mobile: str | None = Field(None, description="Symbol of the mobile ion; found from the composition by default.")
+    seed: int = 0
+    engine: EngineSection
+    relax: RelaxSection
+    reference: ReferenceSection
+    potential: PotentialSection
+    dynamics: DynamicsSection
+    force_constants: ForceConstantsSection
+    conductivity: ConductivitySection
+
+    @model_validator(mode="after")
+    def _temperatures_are_positive(self) -> Settings:
+        lists = {
+            "temperatures": self.temperatures,
+            "reference.temperatures": self.reference.temperatures,
+            "potential.explore_temperatures": self.potential.explore_temperatures,
+        }
+        for name, values in lists.items():
+            bad = [value for value in values if value <= 0]
+            if bad:
+                raise ValueError(f"{name}: temperatures are in K and positive, not {bad[0]:g}")
+        if len(set(self.temperatures)) != len(self.temperatures):
+            raise ValueError("temperatures: each one only once")
+        return self
