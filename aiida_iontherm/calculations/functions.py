@@ -186,4 +186,3 @@ def missing_conductivity(reason: Str, settings: Dict) -> ResultData:
 def collect_results(**parts: ResultData) -> ResultData:
     """Join the records of all analyses into the result of one compound; each keeps the node it came from."""
     return ResultData([quantity for name in sorted(parts) for quantity in parts[name].quantities])
-

@@ -12,6 +12,7 @@ from typing import Any
 import ase.io
 import numpy as np
 from ase import Atoms
+from ase.io.extxyz import XYZError
 
 
 @contextmanager
@@ -77,7 +78,7 @@ def read_structures(path: Path) -> list[Atoms]:
         raise ValueError(f"there is no file {path.name}")
     try:
         frames = ase.io.read(path, index=":", format="extxyz")
-    except (ValueError, KeyError, IndexError, StopIteration, ase.io.formats.UnknownFileTypeError) as error:
+    except (ValueError, KeyError, IndexError, StopIteration, XYZError) as error:
         raise ValueError(f"{path.name} is not extended XYZ: {error}") from error
     if not frames:
         raise ValueError(f"{path.name} holds no structure")

@@ -49,9 +49,9 @@ def run(task: Task, task_input: Input) -> dict[str, Any]:
         cell = read_structures(task.folder / task_input.structure)[0]
         calculator = _calculator(task, task_input, cell)
         settings = _settings(task_input)
+        supercell = build_supercell(cell, task_input.supercell)
     except ValueError as error:
         raise InputError(str(error)) from error
-    supercell = build_supercell(cell, task_input.supercell)
     mobile = np.flatnonzero(np.array(supercell.get_chemical_symbols()) == task_input.mobile)
     if task_input.mobile is not None and len(mobile) == 0:
         raise InputError(f"there is no {task_input.mobile} in {supercell.get_chemical_formula()}")

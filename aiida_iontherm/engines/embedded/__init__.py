@@ -4,6 +4,12 @@ An engine is a factory in a module of its own, registered as an entry point of t
 other packages add theirs the same way.
 """
 
-from aiida_iontherm.engines.embedded.registry import EngineError, available_engines, check_elements, make_calculator
+from aiida_iontherm.engines.embedded.registry import (
+    EngineError,
+    available_engines,
+    check_elements,
+    make_calculator,
+    missing_packages,
+)
 
-__all__ = ["EngineError", "available_engines", "check_elements", "make_calculator"]
+__all__ = ["EngineError", "available_engines", "check_elements", "make_calculator", "missing_packages"]

@@ -15,6 +15,8 @@ from ase.data import chemical_symbols
 if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
 
+PACKAGES = ("chgnet", "torch")
+
 ELEMENTS = frozenset(chemical_symbols[1:95]) - {"Po", "At", "Rn", "Fr", "Ra"}
 """Elements of its training set, the Materials Project trajectories: up to Pu, without the short-lived ones."""
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
 
+PACKAGES = ()
+
 ELEMENTS = frozenset({"Al", "Ni", "Cu", "Pd", "Ag", "Pt", "Au"})
 """Metals of K. W. Jacobsen et al., Surf. Sci. 366, 394 (1996)."""
 

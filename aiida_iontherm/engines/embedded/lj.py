@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
 
+PACKAGES = ()
+
 ELEMENTS = frozenset({"Ar"})
 
 

@@ -9,6 +9,8 @@ from ase.data import chemical_symbols
 if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
 
+PACKAGES = ("mace",)
+
 ELEMENTS = frozenset(chemical_symbols[1:90])
 """Elements of the universal models; a model file for fewer refuses the rest itself."""
 

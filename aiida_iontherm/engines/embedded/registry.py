@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -45,6 +46,11 @@ def make_calculator(name: str, options: dict[str, Any] | None = None) -> Calcula
         raise EngineError(f"the engine {name} needs a package that is not installed ({error})") from error
     except TypeError as error:
         raise EngineError(f"the engine {name} does not take these options: {error}") from error
+
+
+def missing_packages(name: str) -> list[str]:
+    """Packages an engine needs that are not installed here; looks without importing."""
+    return [package for package in _load(name).PACKAGES if find_spec(package) is None]
 
 
 def check_elements(name: str, symbols: Iterable[str]) -> None:

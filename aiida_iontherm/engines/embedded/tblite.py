@@ -9,6 +9,8 @@ from ase.data import chemical_symbols
 if TYPE_CHECKING:
     from ase.calculators.calculator import Calculator
 
+PACKAGES = ("tblite",)
+
 ELEMENTS = frozenset(chemical_symbols[1:87])
 
 

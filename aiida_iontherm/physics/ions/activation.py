@@ -69,8 +69,7 @@ def activation_energy(diffusivities: list[Quantity], attempt_frequency_thz: floa
     if not averages:
         raise ValueError("there is no direction-averaged diffusivity to find an activation energy from")
     bounds = [
-        activation_energy_bound(_value(q), _value_temperature(q), attempt_frequency_thz, HOP_LENGTH_A)
-        for q in averages
+        activation_energy_bound(_value(q), _value_temperature(q), attempt_frequency_thz, HOP_LENGTH_A) for q in averages
     ]
     best = int(np.argmax(bounds))
     return _energy(

@@ -27,10 +27,19 @@ def primitive_cell_by_symmetry() -> Iterator[None]:
 
 
 def make_phonopy(unitcell: Atoms, supercell: Sequence[int]) -> Phonopy:
-    """Phonopy object of a unit cell, its primitive cell found by symmetry (Cartesian axes stay as they are)."""
+    """Phonopy object of a unit cell, its primitive cell found by symmetry (Cartesian axes stay as they are).
+
+    Raises
+    ------
+    ValueError
+        If the cell has no symmetry to find, because atoms lie on top of each other.
+    """
     cell = PhonopyAtoms(cell=unitcell.cell, scaled_positions=unitcell.get_scaled_positions(), numbers=unitcell.numbers)
-    with primitive_cell_by_symmetry():
-        return Phonopy(cell, np.diag(supercell), primitive_matrix="auto", symprec=SYMMETRY_TOLERANCE)
+    try:
+        with primitive_cell_by_symmetry():
+            return Phonopy(cell, np.diag(supercell), primitive_matrix="auto", symprec=SYMMETRY_TOLERANCE)
+    except spglib.error.SpglibError as error:
+        raise ValueError(f"no symmetry is found for this cell ({error}): check its atoms") from error
 
 
 def to_atoms(cell: PhonopyAtoms) -> Atoms:
@@ -88,7 +97,7 @@ def _symmetrised(unitcell: Atoms, shift: NDArray[np.float64]) -> NDArray[np.floa
     lattice, fractional = unitcell.cell.array, unitcell.get_scaled_positions()
     symmetry = spglib.get_symmetry((lattice, fractional, unitcell.numbers), symprec=SYMMETRY_TOLERANCE)
     if symmetry is None:
-        raise ValueError("spglib finds no symmetry for this cell: are two atoms on top of each other?")
+        raise ValueError("no symmetry is found for this cell: check its atoms")
     total = np.zeros_like(shift)
     inverse = np.linalg.inv(lattice)
     for rotation, translation in zip(symmetry["rotations"], symmetry["translations"], strict=True):

@@ -86,7 +86,9 @@ def estimate_conductivity(arrays: Mapping[str, NDArray[Any]], bins: int = 60) ->
     statistical = jackknife(coarse[1:]) if len(coarse) > 2 else np.zeros_like(full)
     frequencies = np.asarray(arrays["frequencies_thz"], dtype=float)
     edges = np.linspace(0.0, float(frequencies.max()) * 1.001, bins + 1)
-    spectra = np.array([_spectra(arrays, i, temperature, edges, rotations) for i, temperature in enumerate(temperatures)])
+    spectra = np.array(
+        [_spectra(arrays, i, temperature, edges, rotations) for i, temperature in enumerate(temperatures)]
+    )
     return ConductivityEstimate(
         temperatures=temperatures,
         values=full,
@@ -172,9 +174,7 @@ def _channels(arrays: Mapping[str, NDArray[Any]], prefix: str, temperatures: Arr
     return np.array([particle, wave, particle + wave])
 
 
-def _spectra(
-    arrays: Mapping[str, NDArray[Any]], i: int, temperature: float, edges: Array, rotations: Array
-) -> Array:
+def _spectra(arrays: Mapping[str, NDArray[Any]], i: int, temperature: float, edges: Array, rotations: Array) -> Array:
     """Particle and wave conductivity per THz [2, n, 3, 3] at one temperature."""
     contributions = mode_contributions(
         arrays["frequencies_thz"],

@@ -1,0 +1,29 @@
+"""The command ``iontherm``. Heavy imports stay inside the commands that need them."""
+
+from __future__ import annotations
+
+import click
+
+from aiida_iontherm import __version__
+from aiida_iontherm.cli.lazy import LazyGroup
+
+COMMANDS = {
+    "engines": "aiida_iontherm.cli.catalogue:engines",
+    "materials": "aiida_iontherm.cli.catalogue:materials",
+    "protocols": "aiida_iontherm.cli.catalogue:protocols",
+    "report": "aiida_iontherm.cli.results:report",
+    "results": "aiida_iontherm.cli.results:results",
+    "run": "aiida_iontherm.cli.run:run",
+    "setup": "aiida_iontherm.cli.setup:setup",
+    "watch": "aiida_iontherm.cli.run:watch",
+    "why": "aiida_iontherm.cli.why:why",
+}
+
+
+@click.group(cls=LazyGroup, commands=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="iontherm")
+def main() -> None:
+    """From the crystal structure of an ionic conductor to its thermal and ionic transport.
+
+    Start with `iontherm setup`, then `iontherm run CsCu2I3`.
+    """

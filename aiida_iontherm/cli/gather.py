@@ -1,0 +1,267 @@
+"""From the nodes of a run to the plain records and arrays a report is made of."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from aiida_iontherm.physics.ions import bose_einstein, critical_phonon_number, occupation_probability
+from aiida_iontherm.report.model import (
+    DosData,
+    KappaData,
+    LifetimeData,
+    MsdData,
+    OccupationData,
+    ParityData,
+    ProcessStep,
+    ProvenanceGraph,
+    ProvenanceNode,
+    ReportInput,
+    SpectralData,
+)
+
+if TYPE_CHECKING:
+    from aiida.orm import ProcessNode
+
+PACKAGES = ("aiida-iontherm", "aiida-core", "phonopy", "phono3py", "hiphive", "motep", "ase", "chgnet", "numpy")
+
+
+def gather(run: ProcessNode) -> ReportInput:
+    """Collect what a run of `MaterialWorkChain` left behind; parts that are missing are left out."""
+    from aiida_iontherm.materials.table import find, published
+
+    settings = run.inputs.settings.get_dict()
+    formula = run.inputs.structure.get_ase().get_chemical_formula("reduce")
+    try:
+        trust = find(run.label).tier.sentence
+    except ValueError:
+        trust = "not from the table of this package: as trustworthy as its source"
+    protocol, _, origin = run.description.partition(": ")
+    outputs = run.outputs
+    quantities = outputs.result.quantities if "result" in outputs else []
+    return ReportInput(
+        title=f"Heat and ion transport of {formula}",
+        formula=formula,
+        structure_source=origin or run.inputs.structure.description,
+        structure_trust=trust,
+        protocol=protocol,
+        protocol_note=settings["description"],
+        created=run.ctime.strftime("%Y-%m-%d %H:%M"),
+        package_versions=_versions(),
+        settings=settings,
+        warnings=_warnings(run, settings),
+        quantities=quantities,
+        published=[value for value in published(formula) if not isinstance(value.temperature_K, tuple)],
+        kappa=_kappa(outputs),
+        spectral=_spectra(outputs),
+        dos=_dos(outputs),
+        msd=_msd(outputs, settings),
+        parity=_parity(outputs),
+        lifetimes=_lifetimes(outputs),
+        occupation=_occupation(quantities, settings),
+        provenance=ProvenanceGraph(tuple(_graph(run))),
+        process_tree=tuple(_steps(run, 0)),
+    )
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _warnings(run: ProcessNode, settings: dict[str, Any]) -> list[str]:
+    lines = []
+    if run.exit_status:
+        lines.append(run.exit_message)
+    if "training" in run.outputs:
+        training = run.outputs.training
+        if not training["converged"]:
+            lines.append(f"The training of the potential was not converged: {training['reason']}.")
+        if settings["engine"]["name"] == "chgnet":
+            lines.append("CHGNet is known to be soft: frequencies and barriers come out low, kappa with them.")
+    if not settings["relax"]["relax_cell"]:
+        lines.append("The lattice is the given one; it was not relaxed with the reference engine.")
+    lines.append(
+        "Only three-phonon scattering; linewidths in the relaxation-time approximation; no long-range charges."
+    )
+    for label, fit in _items(run.outputs, "fits"):
+        if fit["r2_test"] < 0.8:
+            lines.append(
+                f"At {label[1:]} K the force constants explain {100 * fit['r2_test']:.0f} % of the variance of forces "
+                "they were not fitted to: strong anharmonicity beyond third order."
+            )
+    return lines
+
+
+def _items(outputs: Any, name: str) -> list[tuple[str, Any]]:
+    """Label and node of a namespace, by temperature; empty where the run has none."""
+    if name not in outputs:
+        return []
+    return sorted(outputs[name].items(), key=lambda item: float(item[0][1:].replace("_", ".")))
+
+
+def _kappa(outputs: Any) -> KappaData | None:
+    nodes = [node for _, node in _items(outputs, "conductivity")]
+    if not nodes:
+        return None
+    values = np.concatenate([node.get_array("values") for node in nodes], axis=1)
+    return KappaData(
+        temperatures=np.concatenate([node.get_array("temperatures") for node in nodes]),
+        particle=values[0],
+        wave=values[1],
+        total=values[2],
+        uncertainty=np.concatenate([node.get_array("uncertainty") for node in nodes], axis=1)[2],
+    )
+
+
+def _spectra(outputs: Any) -> list[SpectralData]:
+    data = []
+    for _, node in _items(outputs, "conductivity"):
+        spectra = np.diagonal(node.get_array("spectra"), axis1=-2, axis2=-1)
+        for index, temperature in enumerate(node.get_array("temperatures")):
+            data.append(
+                SpectralData(
+                    temperature=float(temperature),
+                    frequencies_thz=node.get_array("frequencies_thz"),
+                    particle=spectra[0, index],
+                    wave=spectra[1, index],
+                )
+            )
+    return data
+
+
+def _first_phonons(outputs: Any) -> dict[str, np.ndarray] | None:
+    nodes = _items(outputs, "phonons")
+    return nodes[0][1].arrays() if nodes else None
+
+
+def _dos(outputs: Any) -> DosData | None:
+    arrays = _first_phonons(outputs)
+    if arrays is None:
+        return None
+    return DosData(
+        temperature=float(arrays["temperatures"][0]),
+        frequencies_thz=arrays["dos_frequencies_thz"],
+        by_species={
+            name.removeprefix("dos_"): values
+            for name, values in arrays.items()
+            if name.startswith("dos_") and name != "dos_frequencies_thz"
+        },
+    )
+
+
+def _msd(outputs: Any, settings: dict[str, Any]) -> list[MsdData]:
+    data = []
+    for label, node in _items(outputs, "msd"):
+        window = node.get_array("window_ps")
+        data.append(
+            MsdData(
+                ion=settings["mobile"],
+                temperature=float(label[1:].replace("_", ".")),
+                lags_ps=node.get_array("lags_ps"),
+                msd=np.diagonal(node.get_array("msd"), axis1=-2, axis2=-1),
+                window_ps=None if np.isnan(window).any() else (float(window[0]), float(window[1])),
+            )
+        )
+    return data
+
+
+def _parity(outputs: Any) -> ParityData | None:
+    if "parity" not in outputs:
+        return None
+    arrays = outputs.parity.arrays()
+    energies = [arrays["energies_train"], arrays.get("energies_validation", np.empty((0, 2)))]
+    forces = [arrays["forces_train"], arrays.get("forces_validation", np.empty((0, 2)))]
+    all_energies, all_forces = np.concatenate(energies), np.concatenate(forces)
+    return ParityData(
+        reference_energies=all_energies[:, 0],
+        predicted_energies=all_energies[:, 1],
+        reference_forces=all_forces[:, 0],
+        predicted_forces=all_forces[:, 1],
+        test_energies=np.arange(len(all_energies)) >= len(energies[0]),
+        test_forces=np.arange(len(all_forces)) >= len(forces[0]),
+    )
+
+
+def _lifetimes(outputs: Any) -> LifetimeData | None:
+    arrays = _first_phonons(outputs)
+    if arrays is None:
+        return None
+    frequencies, gamma = arrays["frequencies_thz"].ravel(), arrays["gamma_thz"][0].ravel()
+    kept = (gamma > 0) & (frequencies > 0.05)
+    bands = arrays["frequencies_thz"].shape[1]
+    return LifetimeData(
+        temperature=float(arrays["temperatures"][0]),
+        frequencies_thz=frequencies[kept],
+        lifetimes_ps=1 / (4 * np.pi * gamma[kept]),
+        # 1/Dw_ave with the mean spacing Dw_ave = w_max/3n (Simoncelli, Marzari, Mauri, PRX 12, 041011 (2022)).
+        wigner_limit_ps=bands / (2 * np.pi * float(frequencies.max())),
+    )
+
+
+def _occupation(quantities: list[Any], settings: dict[str, Any]) -> OccupationData | None:
+    frequency = next((q.value for q in quantities if q.name == f"average_frequency_{settings['mobile']}"), None)
+    energy = next((q.value for q in quantities if q.name == "activation_energy"), None)
+    if not frequency or energy is None:
+        return None
+    temperature = float(min(settings["temperatures"]))
+    critical = int(critical_phonon_number(energy, frequency))
+    n0 = float(bose_einstein(frequency, temperature))
+    n = np.arange(int(max(2 * critical, 6 * n0, 10)) + 1)
+    return OccupationData(
+        temperature=temperature,
+        frequency_thz=frequency,
+        n=n,
+        probability=occupation_probability(n, frequency, temperature),
+        n_critical=critical,
+        n0=n0,
+    )
+
+
+def _label_of(node: Any) -> str:
+    if node.caller is None:
+        return node.process_label
+    link = node.base.links.get_incoming(node_class=type(node.caller)).one().link_label
+    # Restart layers call their jobs iteration_01, calcfunctions have no label of their own.
+    if link.startswith("iteration_") or link == "CALL":
+        return node.process_label
+    return link.replace("_", " ")
+
+
+def _graph(node: Any) -> list[ProvenanceNode]:
+    from aiida.orm import CalcFunctionNode
+
+    children = _called(node)
+    nodes = [
+        ProvenanceNode(
+            id=str(node.pk),
+            label=_label_of(node),
+            kind="calcfunction" if isinstance(node, CalcFunctionNode) else "process",
+            text=f"{node.pk}",
+            children=tuple(str(child.pk) for child in children),
+            failed=bool(node.is_failed or node.is_excepted),
+        )
+    ]
+    for child in children:
+        nodes.extend(_graph(child))
+    return nodes
+
+
+def _called(node: Any) -> list[Any]:
+    return sorted(node.called, key=lambda child: child.pk) if hasattr(node, "called") else []
+
+
+def _steps(node: Any, depth: int) -> list[ProcessStep]:
+    cached = " (from the cache)" if node.base.caching.is_created_from_cache else ""
+    seconds = (node.mtime - node.ctime).total_seconds()
+    steps = [ProcessStep(text="  " * depth + f"{_label_of(node)} <{node.pk}>{cached}", seconds=seconds)]
+    for child in _called(node):
+        steps.extend(_steps(child, depth + 1))
+    return steps

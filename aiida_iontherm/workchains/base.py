@@ -1,0 +1,125 @@
+"""Restart logic common to all work chains that run one task, and the inspection of children common to the others."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from aiida.engine import (
+    BaseRestartWorkChain,
+    ExitCode,
+    ProcessHandlerReport,
+    ProcessSpec,
+    WorkChain,
+    process_handler,
+    while_,
+)
+from aiida.orm import AbstractCode, Dict, ProcessNode
+
+from aiida_iontherm.calculations.base import TaskCalculation
+
+
+def define_code(spec: ProcessSpec) -> None:
+    """Declare the two inputs that every chain hands down to its jobs."""
+    spec.input("code", valid_type=AbstractCode, help="Code of the executable iontherm-task.")
+    spec.input(
+        "options",
+        valid_type=Dict,
+        required=False,
+        help="Scheduler options of all jobs: resources, max_wallclock_seconds, queue_name, account ...",
+    )
+
+
+def job_options(inputs: Any) -> dict[str, Any]:
+    """Metadata of a job from the optional input `options`."""
+    return {"options": inputs.options.get_dict()} if "options" in inputs else {}
+
+
+class TaskWorkChain(BaseRestartWorkChain):
+    """Run one task until it finishes: go on from its checkpoint when it was interrupted.
+
+    Subclasses name the CalcJob, declare its inputs and fill `self.ctx.inputs` in `setup`.
+    """
+
+    _process_class: ClassVar[type[TaskCalculation]]
+
+    @classmethod
+    def define(cls, spec: ProcessSpec) -> None:
+        """Declare ports and outline."""
+        super().define(spec)
+        define_code(spec)
+        spec.expose_outputs(cls._process_class)
+        spec.outline(cls.setup, while_(cls.should_run_process)(cls.run_process, cls.inspect_process), cls.results)
+        spec.exit_code(
+            500, "ERROR_PHYSICS", message="The task ended without a physical result, see its own message: {message}"
+        )
+        spec.exit_code(210, "ERROR_INPUT", message="The task rejected its input: {message}")
+
+    def start(self, parameters: dict[str, Any], **nodes: Any) -> None:
+        """Fill the inputs of the first job; nodes that are ``None`` are left out."""
+        self.ctx.inputs = {
+            "code": self.inputs.code,
+            "parameters": Dict(parameters),
+            "metadata": job_options(self.inputs),
+            **{name: node for name, node in nodes.items() if node is not None},
+        }
+
+    @process_handler(priority=600)
+    def handle_interrupted(self, node: ProcessNode) -> ProcessHandlerReport | None:
+        """Out of wall time or stopped: the checkpoint is there, go on from it."""
+        if node.exit_status != 310:
+            return None
+        self.report(f"{node.process_label}<{node.pk}> was interrupted, going on from its checkpoint")
+        self.ctx.inputs["restart_folder"] = node.outputs.remote_folder
+        return ProcessHandlerReport(do_break=True)
+
+    @process_handler(priority=590)
+    def handle_lost(self, node: ProcessNode) -> ProcessHandlerReport | None:
+        """No output at all (killed by the system, node failure): run the same job again, once."""
+        if node.exit_status != 300 or self.ctx.iteration > 1:
+            return None
+        self.report(f"{node.process_label}<{node.pk}> left no output, trying once more")
+        return ProcessHandlerReport(do_break=True)
+
+    @process_handler(priority=500)
+    def handle_physics(self, node: ProcessNode) -> ProcessHandlerReport | None:
+        """The physics failed: running again changes nothing, hand the message up."""
+        if node.exit_status != 500:
+            return None
+        return ProcessHandlerReport(
+            do_break=True, exit_code=self.exit_codes.ERROR_PHYSICS.format(message=node.exit_message)
+        )
+
+    @process_handler(priority=490)
+    def handle_input(self, node: ProcessNode) -> ProcessHandlerReport | None:
+        """The input is wrong: running again changes nothing, hand the message up."""
+        if node.exit_status != 210:
+            return None
+        return ProcessHandlerReport(
+            do_break=True, exit_code=self.exit_codes.ERROR_INPUT.format(message=node.exit_message)
+        )
+
+
+class Chain(WorkChain):
+    """A work chain of sub-chains: every child is inspected, a failure names the child and its message."""
+
+    @classmethod
+    def define(cls, spec: ProcessSpec) -> None:
+        """Declare the inputs and the exit code that all chains share."""
+        super().define(spec)
+        define_code(spec)
+        spec.exit_code(400, "ERROR_CHILD_FAILED", message="{step} failed: {message}")
+
+    def common_inputs(self) -> dict[str, Any]:
+        """Inputs handed down to every sub-chain."""
+        inputs: dict[str, Any] = {"code": self.inputs.code}
+        if "options" in self.inputs:
+            inputs["options"] = self.inputs.options
+        return inputs
+
+    def failure(self, step: str, node: ProcessNode) -> ExitCode | None:
+        """Exit code for a child that did not finish well, or ``None``."""
+        if node.is_finished_ok:
+            return None
+        message = node.exit_message or f"it ended as {node.process_state.value}"
+        self.report(f"{step}: {node.process_label}<{node.pk}> [{node.exit_status}] {message}")
+        return self.exit_codes.ERROR_CHILD_FAILED.format(step=f"{step} <{node.pk}>", message=message)

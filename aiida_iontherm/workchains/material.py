@@ -1,0 +1,337 @@
+"""Work chain ``iontherm.material``: one compound, from its structure to its heat and ion transport."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiida.common.exceptions import NotExistent
+from aiida.engine import ExitCode, ProcessBuilder, ProcessSpec, ToContext, if_
+from aiida.orm import AbstractCode, ArrayData, Dict, Str, StructureData
+from pydantic import ValidationError
+
+from aiida_iontherm.calculations.functions import (
+    analyse_occupation,
+    collect_results,
+    conductivity_exponents,
+    missing_conductivity,
+)
+from aiida_iontherm.data import ForceConstantsData, ParityData, PhononsData, PotentialData, ResultData
+from aiida_iontherm.materials.loaders import guess_mobile_species
+from aiida_iontherm.tasks.contract import explain
+from aiida_iontherm.workchains.base import Chain
+from aiida_iontherm.workchains.diffusion import DiffusionWorkChain, temperature_label
+from aiida_iontherm.workchains.force_constants import ForceConstantsWorkChain
+from aiida_iontherm.workchains.lattice_conductivity import LatticeConductivityWorkChain
+from aiida_iontherm.workchains.potential import PotentialWorkChain
+from aiida_iontherm.workchains.protocols import load_protocol
+from aiida_iontherm.workchains.relax import RelaxWorkChain
+from aiida_iontherm.workchains.settings import Settings
+
+
+def _validate_settings(node: Dict, _port: Any) -> str | None:
+    try:
+        Settings.model_validate(node.get_dict())
+    except ValidationError as error:
+        return explain(error, Settings)
+    return None
+
+
+def _validate_inputs(value: Any, _context: Any) -> str | None:
+    if "potential" in value and "structure" in value:
+        missing = set(value["structure"].get_ase().get_chemical_symbols()) - set(value["potential"].species)
+        if missing:
+            return f"the potential does not know {', '.join(sorted(missing))}"
+    return None
+
+
+class MaterialWorkChain(Chain):
+    """Relax, train, move, fit, sum and analyse. What fails late does not take along what was computed before."""
+
+    @classmethod
+    def define(cls, spec: ProcessSpec) -> None:
+        """Declare ports, outline and exit codes."""
+        super().define(spec)
+        spec.input("structure", valid_type=StructureData, help="Ordered unit cell.")
+        spec.input("settings", valid_type=Dict, validator=_validate_settings, help="A protocol, resolved.")
+        spec.input(
+            "potential",
+            valid_type=PotentialData,
+            required=False,
+            help="Ready potential; without it one is trained in the run.",
+        )
+        spec.inputs.validator = _validate_inputs
+        spec.outline(
+            cls.setup,
+            if_(cls.needs_potential)(
+                cls.relax,
+                cls.inspect_relax,
+                cls.train_potential,
+                cls.inspect_potential,
+            ),
+            cls.run_diffusion,
+            cls.inspect_diffusion,
+            cls.fit_force_constants,
+            cls.inspect_force_constants,
+            cls.run_conductivity,
+            cls.inspect_conductivity,
+            cls.analyse,
+        )
+        spec.output("result", valid_type=ResultData, help="All quantities with unit, error bar and verdict.")
+        spec.output("structure", valid_type=StructureData, help="Cell that was used.")
+        spec.output("potential", valid_type=PotentialData, help="Potential that was used.")
+        spec.output("parity", valid_type=ParityData, required=False, help="Potential against reference.")
+        spec.output("training", valid_type=Dict, required=False, help="Errors of the potential.")
+        spec.output("test", valid_type=Dict, required=False, help="Errors of the potential on frames it had not seen.")
+        spec.output_namespace("msd", valid_type=ArrayData, required=False, help="By temperature.")
+        spec.output_namespace("dynamics", valid_type=Dict, help="Figures of the MD runs, by temperature.")
+        spec.output_namespace("force_constants", valid_type=ForceConstantsData, required=False, help="By temperature.")
+        spec.output_namespace("fits", valid_type=Dict, required=False, help="Quality of the fits, by temperature.")
+        spec.output_namespace("phonons", valid_type=PhononsData, required=False, help="By temperature.")
+        spec.output_namespace("lattice", valid_type=Dict, required=False, help="Figures of the phonons.")
+        spec.output_namespace("conductivity", valid_type=ArrayData, required=False, help="By temperature.")
+        spec.exit_code(
+            700,
+            "WARNING_NO_CONDUCTIVITY",
+            message="Diffusion was computed, but no conductivity at any temperature: {message}",
+        )
+
+    @classmethod
+    def get_builder_from_protocol(
+        cls,
+        code: AbstractCode,
+        structure: StructureData,
+        protocol: str = "demo",
+        *,
+        overrides: dict[str, Any] | None = None,
+        potential: PotentialData | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> ProcessBuilder:
+        """Return a builder with all inputs set.
+
+        Parameters
+        ----------
+        code : AbstractCode
+            The executable ``iontherm-task``.
+        structure : StructureData
+            Ordered unit cell.
+        protocol : str
+            See `protocols.available_protocols`.
+        overrides : dict
+            Settings that differ from the protocol, section by section.
+        potential : PotentialData
+            Ready potential, which skips reference data and training.
+        options : dict
+            Scheduler options of all jobs.
+
+        Raises
+        ------
+        ProtocolError
+            If the protocol or a key of the overrides does not exist.
+        """
+        settings = load_protocol(protocol, overrides).model_dump(mode="json")
+        if settings["mobile"] is None:
+            settings["mobile"] = guess_mobile_species(structure.get_ase())
+        builder = cls.get_builder()
+        builder.code = code
+        builder.structure = structure
+        builder.settings = Dict(settings)
+        if potential is not None:
+            builder.potential = potential
+        if options:
+            builder.options = Dict(options)
+        builder.metadata.label = structure.get_formula(mode="hill_compact")
+        builder.metadata.description = f"protocol {protocol}"
+        return builder
+
+    def setup(self) -> None:
+        """Start from the inputs."""
+        self.ctx.settings = self.inputs.settings.get_dict()
+        self.ctx.structure = self.inputs.structure
+        self.ctx.potential = self.inputs.get("potential", None)
+        self.ctx.conductivity_doubts = {}
+
+    def needs_potential(self) -> bool:
+        """Whether a potential has to be trained."""
+        return self.ctx.potential is None
+
+    def relax(self) -> ToContext:
+        """Relax the structure with the reference engine."""
+        return ToContext(
+            relax_chain=self.submit(
+                RelaxWorkChain,
+                **self.common_inputs(),
+                structure=self.ctx.structure,
+                engine=self._section("engine"),
+                settings=self._section("relax"),
+                metadata={"call_link_label": "relax"},
+            )
+        )
+
+    def inspect_relax(self) -> ExitCode | None:
+        """Go on with the relaxed cell."""
+        failed = self.failure("the relaxation", self.ctx.relax_chain)
+        if failed is None:
+            self.ctx.structure = self.ctx.relax_chain.outputs.structure
+        return failed
+
+    def train_potential(self) -> ToContext:
+        """Make the reference set and train."""
+        return ToContext(
+            potential_chain=self.submit(
+                PotentialWorkChain,
+                **self.common_inputs(),
+                structure=self.ctx.structure,
+                engine=self._section("engine"),
+                reference=self._section("reference"),
+                settings=self._section("potential", seed=self.ctx.settings["seed"]),
+                metadata={"call_link_label": "potential"},
+            )
+        )
+
+    def inspect_potential(self) -> ExitCode | None:
+        """Go on with the trained potential."""
+        failed = self.failure("the potential", self.ctx.potential_chain)
+        if failed is None:
+            outputs = self.ctx.potential_chain.outputs
+            self.ctx.potential = outputs.potential
+            for name in ("parity", "training", "test"):
+                if name in outputs:
+                    self.out(name, outputs[name])
+        return failed
+
+    def run_diffusion(self) -> ToContext:
+        """Run MD at all temperatures."""
+        extra = {key: self.ctx.settings[key] for key in ("temperatures", "mobile", "seed")}
+        return ToContext(
+            diffusion_chain=self.submit(
+                DiffusionWorkChain,
+                **self.common_inputs(),
+                structure=self.ctx.structure,
+                potential=self.ctx.potential,
+                settings=self._section("dynamics", **extra),
+                metadata={"call_link_label": "diffusion"},
+            )
+        )
+
+    def inspect_diffusion(self) -> ExitCode | None:
+        """Publish what the dynamics gave."""
+        self.out("structure", self.ctx.structure)
+        self.out("potential", self.ctx.potential)
+        failed = self.failure("the dynamics", self.ctx.diffusion_chain)
+        if failed is not None:
+            return failed
+        outputs = self.ctx.diffusion_chain.outputs
+        for name in ("msd", "dynamics"):
+            for label, node in outputs.get(name, {}).items():
+                self.out(f"{name}.{label}", node)
+        self.ctx.trajectories = dict(outputs.trajectories.items())
+        return None
+
+    def fit_force_constants(self) -> ToContext:
+        """Fit force constants to each trajectory."""
+        runs = {}
+        for temperature, label in self._temperatures():
+            trajectory = self.ctx.trajectories[label]
+            runs[f"fit_{label}"] = self.submit(
+                ForceConstantsWorkChain,
+                **self.common_inputs(),
+                structure=self.ctx.structure,
+                trajectory=trajectory,
+                settings=self._section("force_constants", supercell=_supercell_of(trajectory)),
+                metadata={"call_link_label": f"force_constants_{temperature:g}K"},
+            )
+        return ToContext(**runs)
+
+    def inspect_force_constants(self) -> None:
+        """Keep the fits that succeeded; the others are reported with the result."""
+        for temperature, label in self._temperatures():
+            node = self.ctx[f"fit_{label}"]
+            if self.failure(f"the force constants at {temperature:g} K", node) is None:
+                self.out(f"force_constants.{label}", node.outputs.force_constants)
+                self.out(f"fits.{label}", node.outputs.output_parameters)
+            else:
+                self.ctx.conductivity_doubts[label] = node.exit_message or "the fit of the force constants failed"
+
+    def run_conductivity(self) -> ToContext:
+        """Solve phonons and linewidths for each fit."""
+        runs = {}
+        section = dict(self.ctx.settings["conductivity"])
+        parameters = {
+            "mesh": section["mesh_length"],
+            "coarse_mesh": section["coarse_mesh_length"],
+            "dos_smearing_thz": section["dos_smearing_thz"],
+            "mobile": self.ctx.settings["mobile"],
+        }
+        for temperature, label in self._temperatures():
+            if label in self.ctx.conductivity_doubts:
+                continue
+            fit = self.ctx[f"fit_{label}"].outputs
+            runs[f"lattice_{label}"] = self.submit(
+                LatticeConductivityWorkChain,
+                **self.common_inputs(),
+                force_constants=fit.force_constants,
+                fit=fit.output_parameters,
+                settings=Dict(parameters | {"temperatures": [temperature]}),
+                metadata={"call_link_label": f"lattice_conductivity_{temperature:g}K"},
+            )
+        return ToContext(**runs)
+
+    def inspect_conductivity(self) -> None:
+        """Keep the conductivities that were computed."""
+        for temperature, label in self._temperatures():
+            if label in self.ctx.conductivity_doubts:
+                continue
+            node = self.ctx[f"lattice_{label}"]
+            if self.failure(f"the conductivity at {temperature:g} K", node) is None:
+                self.out(f"phonons.{label}", node.outputs.phonons)
+                self.out(f"lattice.{label}", node.outputs.output_parameters)
+                self.out(f"conductivity.{label}", node.outputs.conductivity)
+            else:
+                self.ctx.conductivity_doubts[label] = node.exit_message or "the lattice conductivity failed"
+
+    def analyse(self) -> ExitCode | None:
+        """Join all results; relate diffusion and vibrations."""
+        parts: dict[str, ResultData] = {}
+        conductivities = {}
+        lowest = None
+        for temperature, label in self._temperatures():
+            if label in self.ctx.conductivity_doubts:
+                reason = Str(self.ctx.conductivity_doubts[label])
+                parts[f"a_{label}"] = missing_conductivity(reason, Dict({"temperature": temperature}))
+                continue
+            node = self.ctx[f"lattice_{label}"]
+            lowest = lowest or node
+            parts[f"a_{label}"] = conductivities[label] = node.outputs.result
+        if len(conductivities) > 1:
+            parts["b_exponents"] = conductivity_exponents(**conductivities)
+        outputs = self.ctx.diffusion_chain.outputs
+        if "result" in outputs:
+            parts["c_diffusion"] = outputs.result
+            if lowest is not None:
+                settings = {key: self.ctx.settings[key] for key in ("temperatures",)}
+                parts["d_occupation"] = analyse_occupation(
+                    outputs.result,
+                    lowest.outputs.output_parameters,
+                    Dict(settings | {"ion": self.ctx.settings["mobile"]}),
+                )
+        self.out("result", collect_results(**parts))
+        if not conductivities:
+            message = "; ".join(sorted(set(self.ctx.conductivity_doubts.values())))
+            return self.exit_codes.WARNING_NO_CONDUCTIVITY.format(message=message)
+        return None
+
+    def _section(self, name: str, **extra: Any) -> Dict:
+        return Dict(self.ctx.settings[name] | extra)
+
+    def _temperatures(self) -> list[tuple[float, str]]:
+        """Temperatures that have a trajectory, lowest first, with their labels."""
+        pairs = [(float(value), temperature_label(value)) for value in sorted(self.ctx.settings["temperatures"])]
+        return [pair for pair in pairs if pair[1] in self.ctx.trajectories]
+
+
+def _supercell_of(trajectory: Any) -> list[int]:
+    """Supercell of the MD run that made a trajectory, from its provenance."""
+    try:
+        return trajectory.creator.inputs.parameters["supercell"]
+    except (NotExistent, AttributeError) as error:
+        raise ValueError(f"the trajectory <{trajectory.pk}> does not say from which supercell it is") from error

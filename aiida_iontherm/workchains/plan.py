@@ -1,0 +1,182 @@
+"""What a run will do and cost, known before it starts: steps, jobs, time and disk.
+
+Times per unit of work were measured on one core of a 2-core x86-64 laptop-class machine; trust them to a factor of two.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ase import Atoms
+
+from aiida_iontherm.materials.supercells import supercell_matrix
+from aiida_iontherm.physics.mtp.basis import basis_tables
+from aiida_iontherm.workchains.settings import Settings
+
+ENGINE_SECONDS_PER_ATOM = {"chgnet": 1.2e-3, "mace": 5e-3, "tblite": 3e-2, "emt": 1e-4, "lj": 2e-4}
+"""Energy, forces and stress of one configuration, per atom."""
+
+MTP_SECONDS_PER_ATOM_AND_MOMENT = 1.1e-7
+"""One MD step per atom and per product in the basis tables, in cells of a few hundred atoms."""
+
+MTP_SECONDS_PER_ATOM = 8e-6
+TRAIN_SECONDS_PER_ATOM_AND_MOMENT = 3.5e-6
+"""One iteration of training per atom of the set."""
+
+LINEWIDTH_SECONDS = 3.5e-8
+"""One irreducible point, per mesh point and band^3."""
+
+JOB_SECONDS = 4.0
+"""AiiDA's own work and the start of Python, per job."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stage of a run.
+
+    Attributes
+    ----------
+    name : str
+        Call link label of its (first) process below `MaterialWorkChain`.
+    what : str
+        For people.
+    jobs : int
+    seconds : float
+        On one core, jobs one after the other.
+    parallel : int
+        Jobs that can run side by side.
+    megabytes : float
+    """
+
+    name: str
+    what: str
+    jobs: int
+    seconds: float
+    parallel: int
+    megabytes: float
+
+    def wall_seconds(self, cores: int) -> float:
+        """Expected time on a machine with so many cores."""
+        return self.seconds / min(self.parallel, cores)
+
+
+def make_plan(atoms: Atoms, settings: Settings, *, with_training: bool) -> list[Step]:
+    """Steps of a run of `MaterialWorkChain`.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        Unit cell.
+    settings : Settings
+        Resolved protocol.
+    with_training : bool
+        False when a ready potential is given.
+    """
+    steps = _training_steps(atoms, settings) if with_training else []
+    dynamics, conductivity = settings.dynamics, settings.conductivity
+    temperatures = len(settings.temperatures)
+    n = _supercell_atoms(atoms, dynamics.min_extent, dynamics.max_atoms)
+    step_seconds = _mtp_step(settings.potential.level) * n
+    md_steps = (dynamics.equilibration_ps + dynamics.production_ps) * 1000 / dynamics.timestep_fs
+    frames = dynamics.production_ps * 1000 / dynamics.position_interval_fs
+    steps.append(
+        Step(
+            "diffusion",
+            f"molecular dynamics of {n} atoms at {_kelvin(settings.temperatures)}, {dynamics.production_ps:g} ps each",
+            temperatures,
+            temperatures * (md_steps * step_seconds + JOB_SECONDS),
+            temperatures,
+            temperatures * (frames * n / 3 * 12 + dynamics.snapshots * n * 130) / 1e6,
+        )
+    )
+    steps.append(
+        Step(
+            "force_constants",
+            f"force constants to {settings.force_constants.cutoffs[0]:g} / {settings.force_constants.cutoffs[1]:g} "
+            "Angstrom",
+            temperatures,
+            temperatures * (5 + 2e-3 * dynamics.snapshots * n * 0.2 + JOB_SECONDS),
+            temperatures,
+            temperatures * 2.0,
+        )
+    )
+    primitive = _primitive_atoms(atoms)
+    per_temperature = sum(
+        runs * _linewidth_seconds(atoms, primitive, length)
+        for runs, length in (
+            (1, conductivity.mesh_length),
+            (1 + settings.force_constants.blocks, conductivity.coarse_mesh_length),
+        )
+    )
+    steps.append(
+        Step(
+            "lattice_conductivity",
+            f"phonons and linewidths of {3 * primitive} bands, {2 + settings.force_constants.blocks} solutions each",
+            temperatures,
+            temperatures * (per_temperature + JOB_SECONDS),
+            temperatures,
+            temperatures * 1e-6 * 24 * (3 * primitive) ** 2 * _mesh_points(atoms, primitive, conductivity.mesh_length),
+        )
+    )
+    return steps
+
+
+def _training_steps(atoms: Atoms, settings: Settings) -> list[Step]:
+    reference, potential = settings.reference, settings.potential
+    engine = ENGINE_SECONDS_PER_ATOM.get(settings.engine.name, 1e-2)
+    n = _supercell_atoms(atoms, reference.min_extent, reference.max_atoms)
+    frames = len(reference.temperatures) * reference.frames_per_run
+    labels = potential.max_rounds * len(potential.explore_temperatures) * potential.explore_frames
+    iteration = TRAIN_SECONDS_PER_ATOM_AND_MOMENT * len(basis_tables(potential.level).times) * n
+    explore_steps = potential.explore_ps * 1000 / reference.timestep_fs
+    trained = sum(frames + labels * done / max(1, potential.max_rounds) for done in range(potential.max_rounds + 1))
+    return [
+        Step("relax", f"relax {len(atoms)} atoms with {settings.engine.name}", 1, 60 * len(atoms) * engine + 8, 1, 0.1),
+        Step(
+            "potential",
+            f"{frames} reference configurations of {n} atoms from {frames * reference.stride} steps of MD, then train "
+            f"level {potential.level} and refine in up to {potential.max_rounds} round(s), {labels} more labels",
+            2 + potential.max_rounds * (len(potential.explore_temperatures) + 2),
+            frames * reference.stride * n * engine
+            + labels * n * engine
+            + trained * iteration * potential.max_iterations
+            + potential.max_rounds
+            * len(potential.explore_temperatures)
+            * explore_steps
+            * _mtp_step(potential.level)
+            * n
+            + (2 + 4 * potential.max_rounds) * JOB_SECONDS,
+            1,
+            (frames + labels) * n * 130 / 1e6 + 1,
+        ),
+    ]
+
+
+def _mtp_step(level: int) -> float:
+    return MTP_SECONDS_PER_ATOM + MTP_SECONDS_PER_ATOM_AND_MOMENT * len(basis_tables(level).times)
+
+
+def _supercell_atoms(atoms: Atoms, extent: float, max_atoms: int) -> int:
+    a, b, c = supercell_matrix(atoms, extent, max_atoms=max_atoms)
+    return a * b * c * len(atoms)
+
+
+def _primitive_atoms(atoms: Atoms) -> int:
+    from aiida_iontherm.materials.supercells import primitive_cell
+
+    return len(primitive_cell(atoms))
+
+
+def _mesh_points(atoms: Atoms, primitive: int, length: float) -> float:
+    volume = atoms.cell.volume * primitive / len(atoms)
+    return max(1.0, length**3 / volume)
+
+
+def _linewidth_seconds(atoms: Atoms, primitive: int, length: float) -> float:
+    points = _mesh_points(atoms, primitive, length)
+    # Symmetry of a typical compound leaves about a quarter of the points.
+    return 2.0 + LINEWIDTH_SECONDS * points / 4 * points * (3 * primitive) ** 3
+
+
+def _kelvin(temperatures: list[float]) -> str:
+    return ", ".join(f"{value:g}" for value in temperatures) + " K"
