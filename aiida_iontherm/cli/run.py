@@ -307,6 +307,7 @@ def _run_here(builder: Any, plan: list[Step], campaign: str | None, *, quiet: bo
     from aiida_iontherm.cli.setup import CACHED
 
     runner = get_manager().create_runner(communicator=None, poll_interval=0.5)
+    _quiet_console()
     with enable_caching(identifier=CACHED[0]):
         process = instantiate_process(runner, builder)
         node = process.node
@@ -323,6 +324,15 @@ def _run_here(builder: Any, plan: list[Step], campaign: str | None, *, quiet: bo
                 task.cancel()
                 display.close()
     return node
+
+
+def _quiet_console() -> None:
+    """Leave the reports of the processes to the database (`verdi process report`): the display says it in words."""
+    import logging
+
+    for handler in logging.getLogger("aiida").handlers:
+        if isinstance(handler, logging.StreamHandler):
+            handler.setLevel(logging.CRITICAL)
 
 
 def _submit(builder: Any, campaign: str | None) -> None:

@@ -222,8 +222,9 @@ class MaterialWorkChain(Chain):
             return failed
         outputs = self.ctx.diffusion_chain.outputs
         for name in ("msd", "dynamics"):
-            for label, node in outputs.get(name, {}).items():
-                self.out(f"{name}.{label}", node)
+            if name in outputs:
+                for label, node in outputs[name].items():
+                    self.out(f"{name}.{label}", node)
         self.ctx.trajectories = dict(outputs.trajectories.items())
         return None
 

@@ -1,0 +1,143 @@
+"""From snapshots of cold argon to force constants, phonons and linewidths, against finite displacements."""
+
+import numpy as np
+import pytest
+from ase.calculators.lj import LennardJones
+from phono3py.phonon3.fc3 import set_permutation_symmetry_fc3  # noqa: F401 - phono3py must be importable for the task
+
+from aiida_iontherm.physics.lattice import Phonons, two_channel_sum
+from aiida_iontherm.physics.lattice.cells import make_phonopy, to_atoms
+from aiida_iontherm.tasks.contract import EXIT_INPUT, EXIT_OK, EXIT_PHYSICS
+
+
+@pytest.fixture
+def argon(argon_md):
+    return argon_md.frames("structure.extxyz")[0]
+
+
+@pytest.fixture
+def finite_displacements(argon):
+    """Phonopy's own way, with the same calculator: harmonic force constants at zero temperature."""
+    phonopy = make_phonopy(argon, (2, 2, 2))
+    phonopy.generate_displacements(distance=0.01)
+    forces = []
+    for supercell in phonopy.supercells_with_displacements:
+        atoms = to_atoms(supercell)
+        atoms.calc = LennardJones(epsilon=0.0104, sigma=3.4, rc=4.9, ro=0.8 * 4.9, smooth=True)
+        forces.append(atoms.get_forces())
+    phonopy.forces = forces
+    phonopy.produce_force_constants()
+    phonopy.symmetrize_force_constants()
+    return phonopy
+
+
+def test_force_constants_of_cold_argon_are_the_harmonic_ones(argon_force_constants, finite_displacements):
+    results = argon_force_constants.output["results"]
+    assert results["snapshots"] == 12
+    assert results["r2_train"] >= results["r2_test"] > 0.995
+    assert results["max_mean_shift_angstrom"] < 0.1
+    arrays = argon_force_constants.arrays("force_constants.npz")
+    assert arrays["fits"] == 3
+    harmonic = finite_displacements.force_constants[[0]] if len(arrays["p2s"]) == 1 else None
+    # At 4 K the mean square displacement of 0.005 Angstrom^2 renormalises argon's stiff bonds by a few per cent.
+    np.testing.assert_allclose(arrays["fc2_0"], harmonic, atol=0.05 * np.abs(harmonic).max())
+    # Fits with a block left out differ, but not by more than the accuracy of the whole.
+    for fit in (1, 2):
+        difference = np.abs(arrays[f"fc2_{fit}"] - arrays["fc2_0"]).max()
+        assert 0 < difference < 0.05 * np.abs(harmonic).max()
+    np.testing.assert_allclose(arrays["positions"] @ np.linalg.inv(arrays["unitcell"]) % 0.5, 0, atol=1e-6)
+    assert arrays["numbers"].tolist() == [18] * 4
+
+
+def test_phonons_and_linewidths(make_folder, argon_force_constants, finite_displacements):
+    folder = make_folder("conductivity")
+    folder.give({"temperatures": [10.0, 20.0], "mesh": [6, 6, 6], "coarse_mesh": [4, 4, 4], "mobile": "Ar"})
+    (folder.path / "force_constants.npz").symlink_to(argon_force_constants.path / "force_constants.npz")
+    assert folder.run("lattice-conductivity") == EXIT_OK
+    results, arrays = folder.output["results"], folder.arrays("phonons.npz")
+    assert results["irreducible_points"] == len(arrays["weights"]) == 16
+    assert arrays["weights"].sum() == 6**3
+    assert results["bands"] == 3
+    assert results["imaginary_weight"] == 0
+    expected = Phonons.from_phonopy(finite_displacements, qpoints=arrays["qpoints"], weights=arrays["weights"])
+    # Half of the 5 % of the force constants; frequencies near zero in absolute terms.
+    np.testing.assert_allclose(arrays["frequencies_thz"], expected.frequencies_thz, rtol=0.025, atol=0.01)
+    gamma = arrays["gamma_thz"]
+    assert gamma.shape == (2, 16, 3)
+    moving = arrays["frequencies_thz"] > 0.1
+    assert np.all(gamma[:, moving] > 0)
+    # Anharmonic scattering grows with the temperature, in proportion where the modes are classical.
+    assert 1.5 < gamma[1, moving].mean() / gamma[0, moving].mean() < 3.5
+    # The sum over all modes of the density of states.
+    grid = arrays["dos_frequencies_thz"]
+    assert np.trapezoid(arrays["dos_Ar"], grid) == pytest.approx(3.0, rel=0.01)
+    assert arrays["fits"] == 3
+    for fit in range(3):
+        assert arrays[f"coarse_{fit}_weights"].sum() == 4**3
+    conductivity = two_channel_sum(
+        arrays["frequencies_thz"],
+        arrays["velocity_products"],
+        arrays["gamma_thz"],
+        arrays["weights"],
+        arrays["rotations"],
+        float(arrays["volume_A3"]),
+        arrays["temperatures"],
+    )
+    total = np.trace(conductivity.total, axis1=1, axis2=2) / 3
+    # Solid argon: 3.7 W/(m K) at 10 K and 1.4 at 20 K (measured, G. K. White and S. B. Woods, Phil. Mag. 3, 785 (1958));
+    # nearest neighbours only and a coarse mesh leave the order of magnitude and the fall with temperature.
+    assert 0.3 < total[1] < 5
+    assert total[1] < total[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"trajectory": "absent.npz"}, "no file absent.npz"),
+        ({"trajectory": "damaged.npz"}, "damaged.npz is not a complete"),
+        ({"trajectory": "empty.npz"}, "snapshots"),
+        ({"structure": "absent.extxyz"}, "no file absent.extxyz"),
+        ({"supercell": [2, 2, 1]}, "do not fit a supercell of 16 atoms"),
+        ({"cutoffs": [30.0, 4.0]}, "cutoff"),
+        ({"blocks": 100}, "cannot be split into 100 blocks"),
+        ({"blocks": 1}, "blocks"),
+        ({"fit_method": "lasso"}, "fit_method"),
+    ],
+)
+def test_wrong_inputs_of_the_fit(folder, argon_md, argon, change, words):
+    folder.give({"supercell": [2, 2, 2], "cutoffs": [4.9, 4.0], "blocks": 2} | change, structure=argon)
+    (folder.path / "trajectory.npz").symlink_to(argon_md.path / "trajectory.npz")
+    (folder.path / "damaged.npz").write_bytes((argon_md.path / "trajectory.npz").read_bytes()[:1000])
+    np.savez(folder.path / "empty.npz", thermo=np.zeros((2, 5)))
+    assert folder.run("force-constants") == EXIT_INPUT
+    assert words in folder.output["message"]
+    assert not (folder.path / "force_constants.npz").exists()
+
+
+def test_hopping_ions_have_no_sites(folder, argon_md, argon):
+    """One atom spends half of the time on a site 3 Angstrom away."""
+    trajectory = argon_md.arrays("trajectory.npz")
+    trajectory["snapshots"][len(trajectory["snapshots"]) // 2 :, 7] += [3.0, 0.0, 0.0]
+    folder.give({"supercell": [2, 2, 2], "cutoffs": [4.9, 4.0], "blocks": 2}, structure=argon)
+    np.savez(folder.path / "trajectory.npz", **trajectory)
+    assert folder.run("force-constants") == EXIT_PHYSICS
+    assert "ions hop" in folder.output["message"]
+    assert "1.5 Angstrom" in folder.output["message"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"force_constants": "absent.npz"}, "no file absent.npz"),
+        ({"force_constants": "empty.npz"}, "holds no force constants"),
+        ({"temperatures": []}, "temperatures"),
+        ({"temperatures": [300.0, 0.0]}, "temperatures"),
+        ({"mesh": [0, 4, 4]}, "mesh"),
+        ({"coarse_messh": [4, 4, 4]}, "did you mean coarse_mesh?"),
+    ],
+)
+def test_wrong_inputs_of_the_conductivity(folder, change, words):
+    np.savez(folder.path / "empty.npz", nothing=np.zeros(1))
+    folder.give({"temperatures": [300.0], "mesh": [4, 4, 4], "coarse_mesh": [2, 2, 2]} | change)
+    assert folder.run("lattice-conductivity") == EXIT_INPUT
+    assert words in folder.output["message"]

@@ -1,0 +1,127 @@
+"""The md task: where its files say what ASE says, and the ways it can be asked for the impossible."""
+
+import numpy as np
+import pytest
+from ase.build import bulk
+
+from aiida_iontherm.physics.mtp import MomentTensorPotential
+from aiida_iontherm.tasks.contract import EXIT_INPUT, EXIT_OK, EXIT_PHYSICS
+
+MTP_MD = {
+    "potential": "potential.mtp",
+    "species": ["Cu", "I"],
+    "mobile": "Cu",
+    "temperature": 200.0,
+    "timestep_fs": 2.0,
+    "equilibration_ps": 0.4,
+    "production_ps": 0.8,
+    "position_interval_fs": 20.0,
+    "snapshots": 8,
+    "vdos": True,
+    "vdos_resolution_thz": 4.0,
+    "seed": 3,
+}
+
+
+def salt():
+    return bulk("CuI", "rocksalt", a=5.4, cubic=True)
+
+
+def write_potential(folder, strength: float = 2.0) -> MomentTensorPotential:
+    blank = MomentTensorPotential.new(level=2, species=["Cu", "I"], cutoff=4.5, min_distance=1.5, radial_size=2, seed=1)
+    potential = blank.replace(moment_coeffs=np.array([strength]))
+    potential.write(folder.path / "potential.mtp")
+    return potential
+
+
+def test_files_and_figures(folder):
+    folder.give(MTP_MD, structure=salt())
+    potential = write_potential(folder)
+    assert folder.run("md") == EXIT_OK
+    results, arrays = folder.output["results"], folder.arrays("trajectory.npz")
+    assert results["atoms"] == 8
+    assert results["production_ps"] == pytest.approx(0.8)
+    assert results["frames"] == len(arrays["mobile_positions"]) == 40
+    assert arrays["frame_interval_fs"] == 20.0
+    assert arrays["mobile_positions"].shape[1:] == (4, 3)
+    assert results["snapshots"] == len(arrays["snapshots"]) == len(folder.frames("snapshots.extxyz")) == 8
+    np.testing.assert_array_equal(arrays["numbers"][:4], 29)  # phonopy's order keeps species together
+    for positions, forces in zip(arrays["snapshots"], arrays["snapshot_forces"], strict=True):
+        atoms = salt()
+        atoms.set_positions(positions[np.argsort(np.argsort(-atoms.numbers, kind="stable"), kind="stable")])
+        atoms = salt()[np.argsort(salt().numbers, kind="stable")]
+        atoms.positions = positions
+        # Another order of neighbours in the sums, and the potential went through a file with 16 digits.
+        np.testing.assert_allclose(forces, potential.evaluate(atoms).forces, atol=1e-10)
+    assert results["max_force_ev_per_angstrom"] == np.abs(arrays["snapshot_forces"]).max()
+    production = arrays["thermo"][-2:]
+    assert results["mean_temperature_k"] == pytest.approx(production[:, 1].mean())
+    assert set(folder.progress[-1]["figures"]) == {"temperature"}
+    # The partial densities of states are normalised to the degrees of freedom of their atoms, or to one in sum.
+    assert {"vdos_frequencies_thz", "vdos_Cu", "vdos_I"} <= arrays.keys()
+
+
+def test_nothing_mobile_and_no_snapshots(folder):
+    folder.give(MTP_MD | {"mobile": None, "snapshots": 0, "vdos": False}, structure=salt())
+    write_potential(folder)
+    assert folder.run("md") == EXIT_OK
+    assert folder.output["results"]["frames"] == folder.output["results"]["snapshots"] == 0
+    assert folder.output["results"]["max_force_ev_per_angstrom"] == 0
+    assert not (folder.path / "snapshots.extxyz").exists()
+
+
+def test_energy_drift_is_reported(folder):
+    folder.give(MTP_MD | {"production_ps": 4.0, "vdos": False, "timestep_fs": 1.0}, structure=salt())
+    write_potential(folder)
+    assert folder.run("md") == EXIT_OK
+    # Verlet does not drift; what is left is the slope through its fluctuations, 1e-5 eV per atom over 4 ps.
+    assert abs(folder.output["results"]["energy_drift_ev_per_atom_ns"]) < 5e-3
+
+
+def test_an_unstable_potential_is_a_failure_of_physics(folder):
+    folder.give(MTP_MD, structure=salt())
+    write_potential(folder, strength=-1e5)
+    atoms = salt()
+    atoms.rattle(0.1, seed=4)
+    folder.give(MTP_MD, structure=atoms)
+    assert folder.run("md") == EXIT_PHYSICS
+    assert "add training data" in folder.output["message"]
+
+
+def test_a_force_beyond_the_limit_is_a_failure_of_physics(folder):
+    folder.give(MTP_MD | {"max_force": 1e-3}, structure=salt())
+    write_potential(folder)
+    assert folder.run("md") == EXIT_PHYSICS
+    assert "closer than the potential was trained for" in folder.output["message"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"potential": None}, "either a potential or an engine"),
+        ({"engine": "emt"}, "either a potential or an engine"),
+        ({"potential": "absent.mtp"}, "no potential file"),
+        ({"species": ["Cu"]}, "holds 2 species"),
+        ({"species": ["Cu", "Br"]}, "knows Cu, Br but not I"),
+        ({"potential": None, "engine": "emt"}, "does not know I"),
+        ({"mobile": "Li"}, "no Li in"),
+        ({"temperature": 0}, "temperature"),
+        ({"ensemble": "npt"}, "ensemble"),
+        ({"supercell": [1, 0, 1]}, "supercell"),
+        ({"timestep": 1.0}, "did you mean timestep_fs?"),
+    ],
+)
+def test_wrong_inputs(folder, change, words):
+    folder.give(MTP_MD | change, structure=salt())
+    write_potential(folder)
+    assert folder.run("md") == EXIT_INPUT
+    assert words in folder.output["message"]
+
+
+def test_two_atoms_in_one_place(folder):
+    atoms = salt()
+    atoms.positions[1] = atoms.positions[0]
+    folder.give(MTP_MD, structure=atoms)
+    write_potential(folder)
+    assert folder.run("md") == EXIT_INPUT
+    assert "symmetry" in folder.output["message"]
