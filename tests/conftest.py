@@ -1,9 +1,23 @@
-"""Fixtures of the whole suite."""
+"""Fixtures of the whole suite. What needs AiiDA imports it when it is asked for: physics tests never start a profile."""
 
+import copy
 import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from ase import Atoms
+
+# AiiDA makes its folders when it is imported: not in the home of whoever runs the tests.
+os.environ["AIIDA_PATH"] = tempfile.mkdtemp(prefix="iontherm-tests-")
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(os.environ["AIIDA_PATH"], ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +28,160 @@ def shared_data() -> Path:
     if not data.is_dir():
         pytest.skip("real data sets not found: set IONTHERM_SHARED to the folder that holds data/phonondb")
     return data
+
+
+PROFILE = "tests"
+
+
+@pytest.fixture(scope="session")
+def aiida_profile() -> Iterator[Any]:
+    """Profile on SQLite that needs no service. That of `aiida.tools.pytest_fixtures` would start for every test."""
+    from aiida.manage.configuration import create_profile, get_config, profile_context
+
+    config = get_config(create=True)
+    profile = create_profile(
+        config,
+        name=PROFILE,
+        email="tests@localhost",
+        storage_backend="core.sqlite_dos",
+        storage_config={"filepath": str(Path(config.dirpath) / "storage")},
+        broker_backend=None,
+        broker_config=None,
+        is_test_profile=True,
+    )
+    config.set_option("warnings.development_version", False, scope=PROFILE)
+    config.set_default_profile(PROFILE)
+    config.store()
+    with profile_context(PROFILE, allow_switch=True):
+        yield profile
+
+
+@pytest.fixture(scope="session")
+def task_code(aiida_profile: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Computer localhost and code iontherm-task as `iontherm setup` makes them, jobs in a temporary folder."""
+    from aiida.orm import load_code
+
+    from aiida_iontherm.cli.setup import CODE_LABEL, ensure_code, ensure_computer
+
+    ensure_computer(tmp_path_factory.mktemp("scratch"))
+    ensure_code()
+    return load_code(f"{CODE_LABEL}@localhost")
+
+
+def make_cuau() -> Atoms:
+    """CuAu I (L1_0, tetragonal): two atoms that EMT knows, copper as the ion that may move, kappa_x != kappa_z."""
+    cell = np.diag([2.80, 2.80, 3.68])
+    return Atoms("CuAu", cell=cell, scaled_positions=[(0, 0, 0), (0.5, 0.5, 0.5)], pbc=True)
+
+
+@pytest.fixture
+def cuau() -> Atoms:
+    return make_cuau()
+
+
+TINY = {
+    "temperatures": [200, 300],
+    "engine": {"name": "emt", "options": {}},
+    "relax": {"relax_cell": True, "force_tolerance": 0.02},
+    "reference": {
+        "min_extent": 5.0,
+        "max_atoms": 60,
+        "temperatures": [300, 500],
+        "volume_scalings": [1.0, 1.02],
+        "frames_per_run": 8,
+        "stride": 8,
+    },
+    "potential": {
+        "level": 6,
+        "cutoff": 4.5,
+        "radial_size": 6,
+        "max_iterations": 30,
+        "max_rounds": 1,
+        "explore_temperatures": [300],
+        "explore_ps": 0.4,
+        "explore_frames": 4,
+        "force_error_target": 0.01,
+    },
+    "dynamics": {
+        "min_extent": 7.0,
+        "max_atoms": 60,
+        "timestep_fs": 4.0,
+        "equilibration_ps": 0.4,
+        "production_ps": 1.6,
+        "position_interval_fs": 8.0,
+        "snapshots": 12,
+    },
+    "force_constants": {"cutoffs": [3.6, 3.0], "blocks": 2},
+    "conductivity": {"mesh_length": 12.0, "coarse_mesh_length": 8.0},
+}
+"""Settings that take the whole chain through CuAu in a minute; no number that comes out means anything."""
+
+
+@pytest.fixture
+def tiny() -> dict[str, Any]:
+    return copy.deepcopy(TINY)
+
+
+@pytest.fixture(scope="session")
+def run_process(task_code: Any) -> Callable[..., Any]:
+    """Run a process or builder to its end as `iontherm run` does: no broker, no daemon."""
+    from aiida.manage import get_manager
+
+    def run(process: Any, **inputs: Any) -> Any:
+        runner = get_manager().create_runner(communicator=None, poll_interval=0.3)
+        return runner.run_get_node(process, **inputs)[1]
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def material_run(run_process: Callable[..., Any], task_code: Any) -> Any:
+    """The whole chain on CuAu with EMT, once for all tests that look at a finished run."""
+    from aiida.orm import StructureData
+
+    from aiida_iontherm.workchains.material import MaterialWorkChain
+
+    structure = StructureData(ase=make_cuau())
+    builder = MaterialWorkChain.get_builder_from_protocol(task_code, structure, "demo", overrides=TINY)
+    builder.metadata.label = "CuAu"
+    builder.metadata.description = "demo: made for the tests"
+    return run_process(builder)
+
+
+@pytest.fixture
+def make_job(task_code: Any) -> Callable[..., Any]:
+    """Make a stored job that looks as if it had run: its inputs, what was retrieved, how it ended."""
+    from io import BytesIO
+
+    from aiida.common.links import LinkType
+    from aiida.orm import CalcJobNode, FolderData, RemoteData
+    from plumpy import ProcessState
+
+    def make(
+        plugin: str,
+        inputs: dict[str, Any] | None = None,
+        files: dict[str, bytes] | None = None,
+        exit_status: int | None = None,
+        exit_message: str = "",
+    ) -> CalcJobNode:
+        node = CalcJobNode(computer=task_code.computer, process_type=f"aiida.calculations:{plugin}")
+        node.set_process_label("Fake")
+        node.set_option("resources", {"num_machines": 1, "num_mpiprocs_per_machine": 1})
+        for name, data in (inputs or {}).items():
+            node.base.links.add_incoming(data.store(), LinkType.INPUT_CALC, name)
+        node.store()
+        remote = RemoteData(remote_path="/tmp/fake", computer=task_code.computer)  # noqa: S108 - nothing is written
+        remote.base.links.add_incoming(node, LinkType.CREATE, "remote_folder")
+        remote.store()
+        retrieved = FolderData()
+        for name, content in (files or {}).items():
+            retrieved.base.repository.put_object_from_filelike(BytesIO(content), name)
+        retrieved.base.links.add_incoming(node, LinkType.CREATE, "retrieved")
+        retrieved.store()
+        if exit_status is not None:
+            node.set_process_state(ProcessState.FINISHED)
+            node.set_exit_status(exit_status)
+            node.set_exit_message(exit_message)
+        return node
+
+    return make

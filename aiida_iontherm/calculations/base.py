@@ -6,6 +6,7 @@ import json
 from typing import Any, ClassVar
 
 from aiida.common.datastructures import CalcInfo, CodeInfo
+from aiida.common.exceptions import ValidationError
 from aiida.common.folders import Folder
 from aiida.engine import CalcJob, CalcJobProcessSpec, ExitCode
 from aiida.orm import Dict, RemoteData, SinglefileData, StructureData
@@ -115,7 +116,8 @@ class TaskParser(Parser):
         exit_codes = self.exit_codes
         try:
             output = json.loads(self.retrieved.base.repository.get_object_content("output.json"))
-        except (OSError, json.JSONDecodeError):
+            status = output["status"]
+        except (OSError, ValueError, KeyError, TypeError):
             return exit_codes.ERROR_NO_OUTPUT
         message = output.get("message", "")
         code = {
@@ -124,19 +126,19 @@ class TaskParser(Parser):
             "disk full": exit_codes.ERROR_DISK_FULL,
             "crashed": exit_codes.ERROR_CRASHED,
             "physics failed": exit_codes.ERROR_PHYSICS,
-        }.get(output["status"])
+        }.get(status)
         if code is not None:
             return code.format(message=message)
         cost = {"wall_seconds": output["seconds"], "peak_memory_mb": output["peak_memory_mb"]}
         try:
             self.parse_files(output["results"])
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, ValidationError) as error:
             return exit_codes.ERROR_OUTPUT_FILE.format(message=str(error))
         self.out("output_parameters", Dict(output["results"] | cost | {"task_version": output["version"]}))
         return None
 
     def parse_files(self, results: dict[str, Any]) -> None:
-        """Turn retrieved files into output nodes; ``OSError`` or ``ValueError`` mark them as unusable."""
+        """Turn retrieved files into output nodes; ``OSError``, ``ValueError`` and the like mark them as unusable."""
         raise NotImplementedError
 
     def file_node(self, node_class: type[SinglefileData], filename: str, **kwargs: Any) -> SinglefileData:

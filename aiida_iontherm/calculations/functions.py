@@ -86,12 +86,17 @@ def analyse_diffusion(trajectory: TrajectoryData, settings: Dict) -> dict[str, A
 
 
 @calcfunction
-def two_channel_conductivity(phonons: PhononsData, fit: Dict) -> dict[str, Any]:
-    """Particle-like and wave-like conductivity, Eqs. 4 and 5 of doi 10.1002/adma.202513381, with error bars."""
+def two_channel_conductivity(phonons: PhononsData, fit: Dict, caveat: Str | None = None) -> dict[str, Any]:
+    """Particle-like and wave-like conductivity, Eqs. 4 and 5 of doi 10.1002/adma.202513381, with error bars.
+
+    A caveat, where there is one, is a reason why the numbers cannot count as converged.
+    """
     estimate = estimate_conductivity(phonons.arrays())
     method = "two-channel sum, effective force constants at temperature from MD, three-phonon linewidths (RTA)"
     return {
-        "result": ResultData(conductivity_quantities(estimate, fit["r2_test"], method)),
+        "result": ResultData(
+            conductivity_quantities(estimate, fit["r2_test"], method, "" if caveat is None else caveat.value)
+        ),
         "conductivity": array_data(
             temperatures=estimate.temperatures,
             values=estimate.values,

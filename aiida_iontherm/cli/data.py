@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from aiida.cmdline.utils.decorators import with_dbenv
 
 KINDS = ("configurations", "force_constants", "parity", "phonons", "potential", "result", "trajectory")
 
@@ -33,13 +34,12 @@ def _load(identifier: str) -> Any:
 
 @data_iontherm.command("list")
 @click.option("--kind", type=click.Choice(KINDS), help="Only one data type.")
+@with_dbenv()
 def list_nodes(kind: str | None) -> None:
     """List the nodes, newest last."""
-    from aiida.manage.configuration import get_config, load_profile
     from aiida.orm import QueryBuilder
     from aiida.plugins import DataFactory
 
-    load_profile(get_config().default_profile_name)
     for name in (kind,) if kind else KINDS:
         query = QueryBuilder().append(DataFactory(f"iontherm.{name}"), project=["id", "ctime", "label"])
         for pk, created, label in sorted(query.all()):
@@ -48,13 +48,11 @@ def list_nodes(kind: str | None) -> None:
 
 @data_iontherm.command("show")
 @click.argument("node")
+@with_dbenv()
 def show_node(node: str) -> None:
     """Show what a node holds."""
-    from aiida.manage.configuration import get_config, load_profile
-
     from aiida_iontherm.data import ArchiveData, ConfigurationsData, PotentialData
 
-    load_profile(get_config().default_profile_name)
     loaded = _load(node)
     if isinstance(loaded, ArchiveData):
         for name, array in loaded.arrays().items():
@@ -76,13 +74,11 @@ def show_node(node: str) -> None:
 @data_iontherm.command("export")
 @click.argument("node")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="File; default: its own name.")
+@with_dbenv()
 def export_node(node: str, output: Path | None) -> None:
     """Write the file of a node (a result as JSON)."""
-    from aiida.manage.configuration import get_config, load_profile
-
     from aiida_iontherm.data import ResultData
 
-    load_profile(get_config().default_profile_name)
     loaded = _load(node)
     if isinstance(loaded, ResultData):
         content = json.dumps([quantity.to_dict() for quantity in loaded.quantities], indent=1).encode()

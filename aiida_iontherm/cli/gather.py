@@ -30,10 +30,11 @@ PACKAGES = ("aiida-iontherm", "aiida-core", "phonopy", "phono3py", "hiphive", "m
 
 def gather(run: ProcessNode) -> ReportInput:
     """Collect what a run of `MaterialWorkChain` left behind; parts that are missing are left out."""
+    from aiida_iontherm.materials.loaders import reduced_formula
     from aiida_iontherm.materials.table import find, published
 
     settings = run.inputs.settings.get_dict()
-    formula = run.inputs.structure.get_ase().get_chemical_formula("reduce")
+    formula = reduced_formula(run.inputs.structure.get_ase())
     try:
         trust = find(run.label).tier.sentence
     except ValueError:
@@ -61,7 +62,7 @@ def gather(run: ProcessNode) -> ReportInput:
         parity=_parity(outputs),
         lifetimes=_lifetimes(outputs),
         occupation=_occupation(quantities, settings),
-        provenance=ProvenanceGraph(tuple(_graph(run))),
+        provenance=ProvenanceGraph(nodes=tuple(_graph(run))),
         process_tree=tuple(_steps(run, 0)),
     )
 

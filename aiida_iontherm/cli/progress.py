@@ -6,7 +6,6 @@ import asyncio
 import json
 import sys
 import time
-from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
     from aiida_iontherm.workchains.plan import Step
 
-INTERVAL = 1.0
+INTERVAL = 2.0
 QUIET_SECONDS = 15.0
 """Without a terminal a line is printed when something begins or ends, and at least this often."""
 
@@ -36,12 +35,10 @@ class ProgressDisplay:
     """
 
     def __init__(self, root: ProcessNode, plan: list[Step], cores: int) -> None:
-        self._root = root
-        self._plan = plan
         self._expected = sum(step.wall_seconds(cores) for step in plan)
         self._started = time.monotonic()
-        self._finished: set[int] = set()
-        self._stages: list[str] = []
+        self._tree = JobTree(root)
+        self._running: dict[int, tuple[str, Any]] = {}
         self._last_line = 0.0
         self._interactive = sys.stdout.isatty()
 
@@ -53,27 +50,23 @@ class ProgressDisplay:
 
     def refresh(self) -> None:
         """Print what is new."""
-        jobs = running_jobs(self._root)
         lines = []
-        for job in jobs:
+        for name, job in self._tree.new_jobs():
+            lines.append(self._line(f"start {name}"))
+            self._running[job.pk] = (name, job)
+        for pk, (name, job) in list(self._running.items()):
             if job.is_terminated:
-                if job.pk not in self._finished:
-                    self._finished.add(job.pk)
-                    lines.append(self._line(f"done  {_name(job)}: {_outcome(job)}"))
-            else:
-                stage = _name(job)
-                if stage not in self._stages:
-                    self._stages.append(stage)
-                    lines.append(self._line(f"start {stage}"))
-        now = [_now(job) for job in jobs if not job.is_terminated]
-        status = self._line("  " + "; ".join(text for text in now if text))
+                del self._running[pk]
+                lines.append(self._line(f"done  {name}: {_outcome(job)}"))
+        now = [_now(name, job) for name, job in self._running.values()]
+        status = self._line("  " + "; ".join(now))
         if self._interactive:
             click.echo("\r\x1b[K", nl=False)
         for line in lines:
             click.echo(line)
         if self._interactive:
             click.echo(status[: _width()], nl=False)
-        elif any(now) and time.monotonic() - self._last_line > QUIET_SECONDS:
+        elif now and time.monotonic() - self._last_line > QUIET_SECONDS:
             click.echo(status)
             self._last_line = time.monotonic()
         if lines:
@@ -90,32 +83,46 @@ class ProgressDisplay:
         return f"[{_clock(time.monotonic() - self._started)} of about {_clock(self._expected)}] {text}"
 
 
-def running_jobs(root: ProcessNode) -> list[Any]:
-    """All calculation jobs below a process, in the order of their start."""
-    from aiida.orm import CalcJobNode, QueryBuilder, WorkflowNode
+class JobTree:
+    """The calculation jobs below a process, found as they appear.
 
-    jobs: list[Any] = []
-    parents = deque([root.pk])
-    while parents:
-        query = QueryBuilder()
-        query.append(WorkflowNode, filters={"id": {"in": list(parents)}}, tag="parent")
-        query.append((WorkflowNode, CalcJobNode), with_incoming="parent", project="*")
-        children = [row[0] for row in query.all()] if parents else []
-        parents = deque(child.pk for child in children if not isinstance(child, CalcJobNode))
-        jobs.extend(child for child in children if isinstance(child, CalcJobNode))
-    return sorted(jobs, key=lambda job: job.pk)
+    Each look asks the database once for the children of the work chains that still run: a display must not cost more
+    than what it shows.
+    """
 
+    def __init__(self, root: ProcessNode) -> None:
+        self._names: dict[int, tuple[str, ...]] = {root.pk: ()}
+        self._open = {root.pk: root}
+        self._jobs: set[int] = set()
 
-def _name(job: Any) -> str:
-    """Labels of the call links from the run down to the job, without the restart layer."""
-    labels = []
-    node = job
-    while node.caller is not None:
-        link = node.base.links.get_incoming(node_class=type(node.caller)).one().link_label
-        if not link.startswith(("iteration_", "CALL")):
-            labels.append(link.replace("_", " "))
-        node = node.caller
-    return " > ".join(reversed(labels)) or job.process_label
+    def new_jobs(self) -> list[tuple[str, Any]]:
+        """Return name and node of the jobs that were not there at the last look, in the order of their start."""
+        from aiida.orm import CalcJobNode, QueryBuilder, WorkflowNode
+
+        found: list[tuple[str, Any]] = []
+        todo = list(self._open)
+        while todo:
+            query = QueryBuilder()
+            query.append(WorkflowNode, filters={"id": {"in": todo}}, tag="parent", project=["id"])
+            query.append(
+                (WorkflowNode, CalcJobNode), with_incoming="parent", project=["*"], edge_project=["label"], edge_tag="call"
+            )
+            todo = []
+            for parent, node, link in query.all():
+                if node.pk in self._names:
+                    continue
+                # The restart layer calls its jobs iteration_01, which says nothing to the user.
+                own = () if link.startswith(("iteration_", "CALL")) else (link.replace("_", " "),)
+                self._names[node.pk] = self._names[parent] + own
+                if isinstance(node, CalcJobNode):
+                    found.append((" > ".join(self._names[node.pk]) or node.process_label, node))
+                else:
+                    self._open[node.pk] = node
+                    todo.append(node.pk)
+        for pk, node in list(self._open.items()):
+            if node.is_terminated:
+                del self._open[pk]
+        return sorted(found, key=lambda item: item[1].pk)
 
 
 def last_progress(job: Any) -> dict[str, Any] | None:
@@ -139,11 +146,11 @@ def last_progress(job: Any) -> dict[str, Any] | None:
     return None
 
 
-def _now(job: Any) -> str:
+def _now(name: str, job: Any) -> str:
     progress = last_progress(job)
     if progress is None:
         state = job.get_state()
-        return f"{_name(job)}: {state.value if state else 'waiting'}"
+        return f"{name}: {state.value if state else 'waiting'}"
     figures = ", ".join(f"{name} {value:.4g}" for name, value in progress["figures"].items())
     left = ""
     if progress["done"]:

@@ -149,15 +149,25 @@ def _changes(
         *path, last = key.strip().split(".")
         section = changes
         for name in path:
-            section = section.setdefault(name, {})
-        section[last] = yaml.safe_load(text)
+            section = _section(section, name)
+        try:
+            section[last] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise UserError(f"--set {assignment}: the value is not YAML: {error}") from error
     if temperatures:
         changes["temperatures"] = list(temperatures)
     if engine is not None:
-        changes.setdefault("engine", {})["name"] = engine
+        _section(changes, "engine")["name"] = engine
     if mobile is not None:
         changes["mobile"] = mobile
     return changes
+
+
+def _section(changes: dict[str, Any], name: str) -> dict[str, Any]:
+    section = changes.setdefault(name, {})
+    if not isinstance(section, dict):
+        raise UserError(f"{name} is a section with keys, not {section!r}: see `iontherm protocols demo`")
+    return section
 
 
 def _species(potential: Path | None, species: str | None) -> list[str]:
@@ -225,9 +235,11 @@ def _check_disk(plan: list[Step], profile: Any) -> None:
 
 
 def _say_plan(structure: LoadedStructure, protocol: str, settings: Settings, plan: list[Step]) -> None:
+    from aiida_iontherm.materials.loaders import reduced_formula
+
     cores = os.cpu_count() or 1
     atoms = structure.atoms
-    click.echo(f"{atoms.get_chemical_formula('reduce')}: {len(atoms)} atoms, {structure.origin}")
+    click.echo(f"{reduced_formula(atoms)}: {len(atoms)} atoms, {structure.origin}")
     for note in structure.notes:
         click.echo(f"  {note}")
     click.echo(f"Protocol {protocol}: {settings.description}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from typing import ClassVar
 
 import numpy as np
@@ -19,17 +20,14 @@ class ArchiveData(SinglefileData):
         with self.open(mode="rb") as stream, np.load(stream, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
 
-    def names(self) -> list[str]:
-        """Return the names of the arrays without reading them."""
-        with self.open(mode="rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            return list(archive.files)
-
     def _validate(self) -> bool:
         super()._validate()
         try:
-            missing = [name for name in self.REQUIRED if name not in self.names()]
-        except ValueError as error:
-            raise ValidationError(f"{self.filename} is not a NumPy archive: {error}") from error
+            # All of them: a file that is damaged or pickled is refused now, not when it is read.
+            present = self.arrays()
+        except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
+            raise ValidationError(f"{self.filename} is not a NumPy archive of plain arrays: {error}") from error
+        missing = [name for name in self.REQUIRED if name not in present]
         if missing:
             raise ValidationError(f"{self.filename} lacks the arrays {', '.join(missing)}")
         return True
@@ -38,7 +36,16 @@ class ArchiveData(SinglefileData):
 class TrajectoryData(ArchiveData):
     """Reduced molecular dynamics: thermodynamics, unwrapped mobile ions, snapshots. See `tasks.md`."""
 
-    REQUIRED = ("thermo", "mobile_positions", "frame_interval_fs", "snapshots", "snapshot_forces", "cell", "numbers")
+    REQUIRED = (
+        "thermo",
+        "mobile_positions",
+        "drift",
+        "frame_interval_fs",
+        "snapshots",
+        "snapshot_forces",
+        "cell",
+        "numbers",
+    )
 
 
 class ForceConstantsData(ArchiveData):
@@ -50,7 +57,16 @@ class ForceConstantsData(ArchiveData):
 class PhononsData(ArchiveData):
     """Phonons, linewidths and velocity products on a mesh. See `tasks.lattice_conductivity`."""
 
-    REQUIRED = ("frequencies_thz", "weights", "gamma_thz", "velocity_products", "temperatures", "volume_A3", "fits")
+    REQUIRED = (
+        "frequencies_thz",
+        "weights",
+        "gamma_thz",
+        "velocity_products",
+        "temperatures",
+        "volume_A3",
+        "rotations",
+        "fits",
+    )
 
 
 class ParityData(ArchiveData):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 
 import ase.io
+from aiida.common.exceptions import ValidationError
 from aiida.orm import SinglefileData
 from ase import Atoms
 
@@ -23,3 +24,13 @@ class ConfigurationsData(SinglefileData):
         """Return the configurations as ASE structures."""
         with self.open(mode="r") as stream:
             return ase.io.read(stream, index=":", format="extxyz")
+
+    def _validate(self) -> bool:
+        super()._validate()
+        try:
+            frames = self.frames()
+        except (OSError, ValueError, KeyError, IndexError, StopIteration) as error:
+            raise ValidationError(f"{self.filename} is not extended XYZ: {error}") from error
+        if not frames:
+            raise ValidationError(f"{self.filename} holds no structure")
+        return True

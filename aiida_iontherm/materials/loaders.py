@@ -103,6 +103,11 @@ def load_structure(
     return _from_table(compound, order, max_atoms, seed, charges)
 
 
+def reduced_formula(atoms: Atoms) -> str:
+    """Formula with the smallest whole numbers, metals first: CsCu2I3, AgI, Li6PS5Cl."""
+    return str(atoms.symbols.formula.reduce()[0].format("metal"))
+
+
 def guess_mobile_species(atoms: Atoms) -> str | None:
     """Return the monovalent cation that most likely migrates: the first of Li, Na, Cu, Ag present, or ``None``."""
     present = set(atoms.get_chemical_symbols())

@@ -12,7 +12,7 @@ from pydantic import Field, PositiveInt
 from aiida_iontherm.physics.dynamics import MdSettings, MolecularDynamics, UnstableRunError
 from aiida_iontherm.physics.lattice.cells import build_supercell
 from aiida_iontherm.physics.mtp import MomentTensorPotential
-from aiida_iontherm.physics.spectra import vibrational_dos
+from aiida_iontherm.physics.spectra import frames_for_resolution, vibrational_dos
 from aiida_iontherm.tasks.contract import InputError, PhysicsError, Task, TaskInput
 from aiida_iontherm.tasks.files import read_structures, write_npz, write_structures
 
@@ -94,20 +94,27 @@ def _calculator(task: Task, task_input: Input, cell: Atoms) -> Calculator:
 
 
 def _settings(task_input: Input) -> MdSettings:
-    """Translate times to steps so that every stride divides the block."""
+    """Translate times to steps so that every stride divides the block or is a multiple of it."""
     timestep = task_input.timestep_fs
     position = max(1, round(task_input.position_interval_fs / timestep))
     production = max(1, round(task_input.production_ps * 1000 / timestep))
     # Velocities must resolve the fastest vibration: 8 fs puts the highest frequency at 62 THz.
     velocity = max(1, int(8.0 // timestep)) if task_input.vdos else 0
     unit = int(np.lcm(position, velocity)) if velocity else position
+    # About 0.4 ps: short enough to stop soon, long enough for the neighbour list to pay.
+    target = 400 / timestep
+    block = unit * max(1, round(target / unit))
     snapshot = 0
     if task_input.snapshots:
-        snapshot = max(1, production // task_input.snapshots // unit) * unit
-    # About 0.4 ps: short enough to stop soon, long enough for the neighbour list to pay.
-    base = snapshot or unit
-    block = base * max(1, round(400 / timestep / base))
-    return MdSettings(
+        units = max(1, production // task_input.snapshots // unit)
+        if units * unit < target:
+            snapshot = units * unit
+            block = snapshot * round(target / snapshot)
+        else:
+            parts = min(units, round(units * unit / target))
+            block = units // parts * unit
+            snapshot = parts * block
+    settings = MdSettings(
         temperature_k=task_input.temperature,
         timestep_fs=timestep,
         equilibration_steps=round(task_input.equilibration_ps * 1000 / timestep),
@@ -120,6 +127,16 @@ def _settings(task_input: Input) -> MdSettings:
         block_steps=block,
         seed=task_input.seed,
     )
+    if velocity:
+        # Said now, not after the run.
+        needed = frames_for_resolution(velocity * timestep, task_input.vdos_resolution_thz) * velocity * timestep / 1000
+        stored = (settings.blocks - settings.equilibration_blocks) * block * timestep / 1000
+        if stored < needed:
+            raise ValueError(
+                f"{stored:.2f} ps cannot resolve {task_input.vdos_resolution_thz} THz: production_ps must be "
+                f"{needed:.2f} or vdos_resolution_thz larger"
+            )
+    return settings
 
 
 def _write(task: Task, task_input: Input, settings: MdSettings, dynamics: MolecularDynamics) -> dict[str, Any]:

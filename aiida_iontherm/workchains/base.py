@@ -49,10 +49,8 @@ class TaskWorkChain(BaseRestartWorkChain):
         define_code(spec)
         spec.expose_outputs(cls._process_class)
         spec.outline(cls.setup, while_(cls.should_run_process)(cls.run_process, cls.inspect_process), cls.results)
-        spec.exit_code(
-            500, "ERROR_PHYSICS", message="The task ended without a physical result, see its own message: {message}"
-        )
-        spec.exit_code(210, "ERROR_INPUT", message="The task rejected its input: {message}")
+        spec.exit_code(500, "ERROR_PHYSICS", message="{message}")
+        spec.exit_code(210, "ERROR_INPUT", message="{message}")
 
     def start(self, parameters: dict[str, Any], **nodes: Any) -> None:
         """Fill the inputs of the first job; nodes that are ``None`` are left out."""

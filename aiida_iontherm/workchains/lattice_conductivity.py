@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aiida.engine import ProcessSpec, while_
-from aiida.orm import ArrayData, Dict
+from aiida.orm import ArrayData, Dict, Str
 
 from aiida_iontherm.calculations.functions import two_channel_conductivity
 from aiida_iontherm.calculations.lattice_conductivity import LatticeConductivityCalculation
@@ -23,6 +23,12 @@ class LatticeConductivityWorkChain(TaskWorkChain):
         spec.input("force_constants", valid_type=ForceConstantsData, help="Second and third order.")
         spec.input("fit", valid_type=Dict, help="Figures of the fit of the force constants; `r2_test` is used.")
         spec.input("settings", valid_type=Dict, help="Meshes, temperatures (K), mobile ion.")
+        spec.input(
+            "caveat",
+            valid_type=Str,
+            required=False,
+            help="Why the result cannot count as converged, where that is known beforehand.",
+        )
         spec.outline(
             cls.setup,
             while_(cls.should_run_process)(cls.run_process, cls.inspect_process),
@@ -40,6 +46,7 @@ class LatticeConductivityWorkChain(TaskWorkChain):
     def sum_channels(self) -> None:
         """Sum both channels with error bars and verdicts."""
         phonons = self.ctx.children[-1].outputs.phonons
-        analysis = two_channel_conductivity(phonons, self.inputs.fit)
+        caveat = {"caveat": self.inputs.caveat} if "caveat" in self.inputs else {}
+        analysis = two_channel_conductivity(phonons, self.inputs.fit, **caveat)
         self.out("result", analysis["result"])
         self.out("conductivity", analysis["conductivity"])

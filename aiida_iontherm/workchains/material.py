@@ -244,19 +244,38 @@ class MaterialWorkChain(Chain):
         return ToContext(**runs)
 
     def inspect_force_constants(self) -> None:
-        """Keep the fits that succeeded; the others are reported with the result."""
+        """Keep the fits that succeeded; where ions hop, borrow those of the nearest temperature.
+
+        Li et al. (doi 10.1002/adma.202513381) use the force constants of 300 K at all temperatures for this reason.
+        """
+        self.ctx.fits = {}
+        self.ctx.caveats = {}
+        reasons = {}
         for temperature, label in self._temperatures():
             node = self.ctx[f"fit_{label}"]
             if self.failure(f"the force constants at {temperature:g} K", node) is None:
+                self.ctx.fits[label] = label
                 self.out(f"force_constants.{label}", node.outputs.force_constants)
                 self.out(f"fits.{label}", node.outputs.output_parameters)
             else:
-                self.ctx.conductivity_doubts[label] = node.exit_message or "the fit of the force constants failed"
+                reasons[label] = node.exit_message or "the fit of the force constants failed"
+        fitted = [(temperature, label) for temperature, label in self._temperatures() if label not in reasons]
+        for temperature, label in self._temperatures():
+            if label not in reasons:
+                continue
+            if not fitted:
+                self.ctx.conductivity_doubts[label] = reasons[label]
+                continue
+            nearest, lender = min(fitted, key=lambda pair: abs(pair[0] - temperature))
+            self.ctx.fits[label] = lender
+            self.ctx.caveats[label] = (
+                f"force constants of {nearest:g} K, for those of {temperature:g} K: {reasons[label]}"
+            )
 
     def run_conductivity(self) -> ToContext:
-        """Solve phonons and linewidths for each fit."""
+        """Solve phonons and linewidths for each temperature that has force constants."""
         runs = {}
-        section = dict(self.ctx.settings["conductivity"])
+        section = self.ctx.settings["conductivity"]
         parameters = {
             "mesh": section["mesh_length"],
             "coarse_mesh": section["coarse_mesh_length"],
@@ -264,9 +283,10 @@ class MaterialWorkChain(Chain):
             "mobile": self.ctx.settings["mobile"],
         }
         for temperature, label in self._temperatures():
-            if label in self.ctx.conductivity_doubts:
+            if label not in self.ctx.fits:
                 continue
-            fit = self.ctx[f"fit_{label}"].outputs
+            fit = self.ctx[f"fit_{self.ctx.fits[label]}"].outputs
+            caveat = {"caveat": Str(self.ctx.caveats[label])} if label in self.ctx.caveats else {}
             runs[f"lattice_{label}"] = self.submit(
                 LatticeConductivityWorkChain,
                 **self.common_inputs(),
@@ -274,13 +294,14 @@ class MaterialWorkChain(Chain):
                 fit=fit.output_parameters,
                 settings=Dict(parameters | {"temperatures": [temperature]}),
                 metadata={"call_link_label": f"lattice_conductivity_{temperature:g}K"},
+                **caveat,
             )
         return ToContext(**runs)
 
     def inspect_conductivity(self) -> None:
         """Keep the conductivities that were computed."""
         for temperature, label in self._temperatures():
-            if label in self.ctx.conductivity_doubts:
+            if label not in self.ctx.fits:
                 continue
             node = self.ctx[f"lattice_{label}"]
             if self.failure(f"the conductivity at {temperature:g} K", node) is None:
@@ -294,26 +315,22 @@ class MaterialWorkChain(Chain):
         """Join all results; relate diffusion and vibrations."""
         parts: dict[str, ResultData] = {}
         conductivities = {}
-        lowest = None
         for temperature, label in self._temperatures():
             if label in self.ctx.conductivity_doubts:
                 reason = Str(self.ctx.conductivity_doubts[label])
                 parts[f"a_{label}"] = missing_conductivity(reason, Dict({"temperature": temperature}))
-                continue
-            node = self.ctx[f"lattice_{label}"]
-            lowest = lowest or node
-            parts[f"a_{label}"] = conductivities[label] = node.outputs.result
+            else:
+                parts[f"a_{label}"] = conductivities[label] = self.ctx[f"lattice_{label}"].outputs.result
         if len(conductivities) > 1:
             parts["b_exponents"] = conductivity_exponents(**conductivities)
         outputs = self.ctx.diffusion_chain.outputs
         if "result" in outputs:
             parts["c_diffusion"] = outputs.result
-            if lowest is not None:
-                settings = {key: self.ctx.settings[key] for key in ("temperatures",)}
+            if conductivities:
+                coldest = self.ctx[f"lattice_{next(iter(conductivities))}"]
+                settings = {"temperatures": self.ctx.settings["temperatures"], "ion": self.ctx.settings["mobile"]}
                 parts["d_occupation"] = analyse_occupation(
-                    outputs.result,
-                    lowest.outputs.output_parameters,
-                    Dict(settings | {"ion": self.ctx.settings["mobile"]}),
+                    outputs.result, coldest.outputs.output_parameters, Dict(settings)
                 )
         self.out("result", collect_results(**parts))
         if not conductivities:

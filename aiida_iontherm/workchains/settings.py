@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+MIN_FRAMES = 192
+"""`physics.ions.diffusion` wants eight blocks of 24 frames."""
 
 
 class _Section(BaseModel):
@@ -114,9 +118,19 @@ class Settings(_Section):
             "potential.explore_temperatures": self.potential.explore_temperatures,
         }
         for name, values in lists.items():
-            bad = [value for value in values if value <= 0]
+            bad = [value for value in values if not 0 < value < math.inf]
             if bad:
                 raise ValueError(f"{name}: temperatures are in K and positive, not {bad[0]:g}")
         if len(set(self.temperatures)) != len(self.temperatures):
             raise ValueError("temperatures: each one only once")
+        return self
+
+    @model_validator(mode="after")
+    def _frames_suffice(self) -> Settings:
+        frames = int(self.dynamics.production_ps * 1000 / self.dynamics.position_interval_fs)
+        if frames < MIN_FRAMES:
+            raise ValueError(
+                f"dynamics: {frames} stored positions are too few for a diffusivity, which needs {MIN_FRAMES}: raise "
+                "production_ps or lower position_interval_fs"
+            )
         return self

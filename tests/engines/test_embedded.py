@@ -8,7 +8,13 @@ from ase import Atoms
 from ase.build import bulk
 from ase.constraints import FixCom
 
-from aiida_iontherm.engines.embedded import EngineError, available_engines, check_elements, make_calculator
+from aiida_iontherm.engines.embedded import (
+    EngineError,
+    available_engines,
+    check_elements,
+    make_calculator,
+)
+from aiida_iontherm.engines.embedded.registry import missing_packages
 
 
 def test_the_shipped_engines_are_registered():
@@ -16,7 +22,7 @@ def test_the_shipped_engines_are_registered():
 
 
 def test_unknown_engine_names_the_nearest():
-    with pytest.raises(EngineError, match="no embedded engine chgnt; did you mean chgnet?"):
+    with pytest.raises(EngineError, match=r"no embedded engine chgnt; did you mean chgnet\?"):
         make_calculator("chgnt")
     with pytest.raises(EngineError, match="there are chgnet, emt"):
         check_elements("vasp", ["Cu"])
@@ -38,6 +44,12 @@ def test_options_reach_the_engine_and_wrong_ones_are_refused():
     assert pair.get_potential_energy() == pytest.approx(4 * 0.5 * (ratio**2 - ratio), rel=1e-12)
     with pytest.raises(EngineError, match="does not take these options"):
         make_calculator("lj", {"sgima": 3.4})
+
+
+def test_missing_packages_are_found_without_an_import(monkeypatch):
+    assert missing_packages("emt") == []
+    monkeypatch.setattr("aiida_iontherm.engines.embedded.emt.PACKAGES", ("numpy", "no_such_package"))
+    assert missing_packages("emt") == ["no_such_package"]
 
 
 def test_missing_packages_are_named(monkeypatch):
@@ -70,6 +82,7 @@ def test_chgnet_is_silent_and_consistent(capfd):
         energies.append(moved.get_potential_energy())
     # Single precision leaves 1e-6 eV in energies of 5 eV, 1e-4 in their slope.
     assert forces[0, 2] == pytest.approx(-(energies[0] - energies[1]) / (2 * h), abs=3e-3)
+    h = 0.002
     energies = []
     for sign in (1, -1):
         strained = atoms.copy()
@@ -78,5 +91,5 @@ def test_chgnet_is_silent_and_consistent(capfd):
         strained.calc = calculator
         energies.append(strained.get_potential_energy())
     slope = (energies[0] - energies[1]) / (2 * h) / atoms.get_volume()
-    # As above, and h^2 times the third derivative.
-    assert np.trace(stress) == pytest.approx(slope, abs=5e-4)
+    # 1e-6 eV over a strain of 0.004 and 55 Angstrom^3: some 1e-5.
+    assert np.trace(stress) == pytest.approx(slope, abs=5e-5)

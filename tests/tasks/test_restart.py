@@ -17,6 +17,7 @@ ARGON_MD = {
     "position_interval_fs": 80.0,
     "snapshots": 15,
     "vdos": True,
+    "vdos_resolution_thz": 0.5,
     "seed": 11,
 }
 

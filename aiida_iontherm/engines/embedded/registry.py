@@ -49,7 +49,7 @@ def make_calculator(name: str, options: dict[str, Any] | None = None) -> Calcula
 
 
 def missing_packages(name: str) -> list[str]:
-    """Packages an engine needs that are not installed here; looks without importing."""
+    """Return the packages an engine needs that are not installed here; looks without importing."""
     return [package for package in _load(name).PACKAGES if find_spec(package) is None]
 
 

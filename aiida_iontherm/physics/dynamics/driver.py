@@ -6,6 +6,7 @@ state of the random generator, so that a run continued from there is the same, b
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,7 +51,7 @@ class MdSettings:
         Steps between stored positions of the mobile ions, snapshots (positions and forces of all atoms) and velocities.
         0 stores none.
     block_steps : int
-        Steps between two points where the run can stop; the strides must divide it.
+        Steps between two points where the run can stop; each stride must divide it or be a multiple of it.
     seed : int
     """
 
@@ -76,8 +77,8 @@ class MdSettings:
             raise ValueError(f"ensemble must be nve or nvt, not {self.ensemble}")
         for name in ("position_stride", "snapshot_stride", "velocity_stride"):
             stride = getattr(self, name)
-            if stride < 0 or (stride and self.block_steps % stride):
-                raise ValueError(f"{name} = {stride} must divide block_steps = {self.block_steps}")
+            if stride < 0 or (stride and self.block_steps % stride and stride % self.block_steps):
+                raise ValueError(f"{name} = {stride} must divide block_steps = {self.block_steps} or be a multiple")
 
     @property
     def equilibration_blocks(self) -> int:
@@ -157,16 +158,15 @@ class MolecularDynamics:
             self._set_energy_to_equilibrium()
         integrator = self._integrator(thermostat=thermostat)
         integrator.attach(self._check_intact, interval=1)
-        strides = [
-            stride
-            for stride in (settings.position_stride, settings.snapshot_stride, settings.velocity_stride)
-            if stride and producing
-        ]
-        every = int(np.gcd.reduce(strides)) if strides else settings.block_steps
+        every = settings.block_steps
+        if producing:
+            # The gcd with a stride of 0, which stores nothing, is no restriction.
+            every = math.gcd(every, settings.position_stride, settings.snapshot_stride, settings.velocity_stride)
+        before = (self.block - settings.equilibration_blocks) * settings.block_steps
         for step in range(every, settings.block_steps + 1, every):
             integrator.run(every)
             if producing:
-                self._store(step)
+                self._store(before + step)
         self._check_and_record()
         self.block += 1
 
@@ -184,6 +184,7 @@ class MolecularDynamics:
         )
 
     def _store(self, step: int) -> None:
+        """Store what is due at this step of the production."""
         settings, atoms = self.settings, self.atoms
         if settings.position_stride and step % settings.position_stride == 0:
             masses = atoms.get_masses()

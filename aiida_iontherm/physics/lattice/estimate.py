@@ -101,7 +101,9 @@ def estimate_conductivity(arrays: Mapping[str, NDArray[Any]], bins: int = 60) ->
     )
 
 
-def conductivity_quantities(estimate: ConductivityEstimate, r2_test: float, method: str) -> list[Quantity]:
+def conductivity_quantities(
+    estimate: ConductivityEstimate, r2_test: float, method: str, caveat: str = ""
+) -> list[Quantity]:
     """Records of each channel, temperature and direction, with their verdicts.
 
     Parameters
@@ -112,6 +114,8 @@ def conductivity_quantities(estimate: ConductivityEstimate, r2_test: float, meth
         Coefficient of determination of the force-constant fit on data it has not seen.
     method
         Where force constants and linewidths come from, in words.
+    caveat
+        A reason, known beforehand, why the numbers cannot count as converged.
     """
     quantities = []
     errors = estimate.uncertainty
@@ -120,7 +124,8 @@ def conductivity_quantities(estimate: ConductivityEstimate, r2_test: float, meth
             for direction, value, error in _directions(estimate.values[c, i], errors[c, i]):
                 total = _directions(estimate.values[2, i], errors[2, i])
                 scale = dict((name, number) for name, number, _ in total)[direction]
-                reasons = _doubts(estimate, r2_test, error / scale if scale > 0 else np.inf)
+                reasons = [caveat] if caveat else []
+                reasons += _doubts(estimate, r2_test, error / scale if scale > 0 else np.inf)
                 quantities.append(
                     Quantity(
                         name=f"kappa_{channel}",

@@ -38,6 +38,11 @@ class VibrationalDOS:
     resolution_thz: float
 
 
+def frames_for_resolution(timestep_fs: float, resolution_thz: float) -> int:
+    """Smallest number of stored frames, `timestep_fs` apart, that resolve a width of `resolution_thz`."""
+    return int(np.ceil(PARZEN_WIDTH / (resolution_thz * timestep_fs * 1e-3))) + 1
+
+
 def vibrational_dos(
     velocities: NDArray[np.floating],
     timestep_fs: float,
@@ -83,7 +88,7 @@ def vibrational_dos(
     if timestep_fs <= 0 or resolution_thz <= 0 or np.any(masses <= 0):
         raise ValueError("timestep_fs (time between stored frames), resolution_thz and masses must be positive")
     interval_ps = timestep_fs * 1e-3
-    max_lag = int(np.ceil(PARZEN_WIDTH / (resolution_thz * interval_ps)))
+    max_lag = frames_for_resolution(timestep_fs, resolution_thz) - 1
     if max_lag >= frames:
         raise ValueError(
             f"{frames} frames of {timestep_fs} fs cannot resolve {resolution_thz} THz: "

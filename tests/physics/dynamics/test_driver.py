@@ -166,6 +166,22 @@ def test_nve_keeps_the_mean_energy_of_the_equilibration():
     np.testing.assert_allclose(stored[8:, 3], wanted, atol=2e-3 * abs(stored[8:, 3] - stored[8:, 2]).max())
 
 
+def test_strides_longer_than_a_block():
+    """Snapshots every three blocks, counted from the start of the production, also after a restart in between."""
+    plan = settings(production_steps=140, snapshot_stride=60, velocity_stride=40)
+    stored = run(MolecularDynamics(argon(1), lennard_jones(), plan, MOBILE)).observables()
+    assert len(stored["snapshots"]) == 2
+    assert len(stored["velocities"]) == 3
+    # Positions are stored every 5 steps: the snapshots are the frames 12 and 24 of them, to the last bit of float32.
+    np.testing.assert_array_equal(
+        stored["snapshots"][:, MOBILE].astype(np.float32), stored["mobile_positions"][[11, 23]]
+    )
+    first = run(MolecularDynamics(argon(1), lennard_jones(), plan, MOBILE), 4)
+    second = MolecularDynamics(argon(1), lennard_jones(), plan, MOBILE)
+    second.restore(*first.state())
+    np.testing.assert_array_equal(run(second).observables()["snapshots"], stored["snapshots"])
+
+
 CALCULATORS = {
     "lj": lennard_jones,
     "emt": EMT,
@@ -181,11 +197,11 @@ CRYSTALS = {
 @pytest.mark.parametrize("name", CALCULATORS)
 @pytest.mark.parametrize("ensemble", ["nve", "nvt"])
 def test_continued_run_is_the_uninterrupted_one(name, ensemble):
-    """Bit by bit, from every block boundary: equilibration, its end, production; calculators with a memory included."""
+    """Bit by bit, from within the equilibration, its end, and the production; calculators with a memory included."""
     plan = settings(temperature_k=150.0, timestep_fs=2.0, equilibration_steps=80, ensemble=ensemble)
     straight = run(MolecularDynamics(CRYSTALS[name](), CALCULATORS[name](), plan, MOBILE))
     assert plan.blocks == 7
-    for blocks in range(1, plan.blocks):
+    for blocks in (2, 4, 6):
         first = run(MolecularDynamics(CRYSTALS[name](), CALCULATORS[name](), plan, MOBILE), blocks)
         meta, arrays = first.state()
         run(first, 1)  # what is done after the state was taken must not leak into it
