@@ -74,9 +74,15 @@ def make_cuau() -> Atoms:
     return Atoms("CuAu", cell=cell, scaled_positions=[(0, 0, 0), (0.5, 0.5, 0.5)], pbc=True)
 
 
-@pytest.fixture
-def cuau() -> Atoms:
+@pytest.fixture(scope="session")
+def cuau_cell() -> Atoms:
     return make_cuau()
+
+
+@pytest.fixture
+def cuau(cuau_cell: Atoms) -> Atoms:
+    """A copy that a test may change."""
+    return cuau_cell.copy()
 
 
 TINY = {
