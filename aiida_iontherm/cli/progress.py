@@ -105,7 +105,11 @@ class JobTree:
             query = QueryBuilder()
             query.append(WorkflowNode, filters={"id": {"in": todo}}, tag="parent", project=["id"])
             query.append(
-                (WorkflowNode, CalcJobNode), with_incoming="parent", project=["*"], edge_project=["label"], edge_tag="call"
+                (WorkflowNode, CalcJobNode),
+                with_incoming="parent",
+                project=["*"],
+                edge_project=["label"],
+                edge_tag="call",
             )
             todo = []
             for parent, node, link in query.all():

@@ -1,4 +1,4 @@
-"""``iontherm run``: one compound from its structure to its transport; ``iontherm watch`` follows one that was submitted."""
+"""``iontherm run``: one compound from its structure to its transport; ``iontherm watch`` follows a submitted one."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def _changes(
     engine: str | None,
     mobile: str | None,
 ) -> dict[str, Any]:
-    """Settings that differ from the protocol: the file first, then the options."""
+    """Collect the settings that differ from the protocol: the file first, then the options."""
     import yaml
 
     changes: dict[str, Any] = {}

@@ -14,11 +14,11 @@ LOG_LINES = 12
 REMEDIES = {
     210: "Correct the setting the message names and run again; steps that are done come from the cache.",
     300: "The job vanished. Look for an out-of-memory killer or a full disk, then run again.",
-    310: "The time limit was reached. Give more wall time in the options, or run again: it goes on from the checkpoint.",
+    310: "The time limit was reached. Give more wall time, or run again: it goes on from the checkpoint.",
     320: "Free disk space (`verdi node delete`, `verdi storage maintain`, the scratch folder), then run again.",
     330: "This is a bug or a broken installation: keep the log above when you report it.",
     340: "The job wrote an incomplete file. Check the disk and run again.",
-    500: "The physics failed. Follow the message: more training data, a lower temperature, another engine or structure.",
+    500: "The physics failed. Follow the message: more data, a lower temperature, another engine or structure.",
     700: "The results that are there are valid. The message says why the others are missing.",
 }
 

@@ -35,4 +35,10 @@ class PotentialData(SinglefileData):
         super()._validate()
         if not self.base.attributes.get("species", None):
             raise ValidationError("a potential needs the names of its species")
+        try:
+            self.potential()
+        except ValueError as error:
+            raise ValidationError(
+                f"{self.filename} is not a potential of {', '.join(self.species)}: {error}"
+            ) from error
         return True

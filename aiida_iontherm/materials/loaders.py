@@ -104,7 +104,7 @@ def load_structure(
 
 
 def reduced_formula(atoms: Atoms) -> str:
-    """Formula with the smallest whole numbers, metals first: CsCu2I3, AgI, Li6PS5Cl."""
+    """Return the formula with the smallest whole numbers, metals first: CsCu2I3, AgI, Li6PS5Cl."""
     return str(atoms.symbols.formula.reduce()[0].format("metal"))
 
 

@@ -80,7 +80,7 @@ class TaskWorkChain(BaseRestartWorkChain):
 
     @process_handler(priority=500)
     def handle_physics(self, node: ProcessNode) -> ProcessHandlerReport | None:
-        """The physics failed: running again changes nothing, hand the message up."""
+        """Hand the message up: the physics failed, and running again changes nothing."""
         if node.exit_status != 500:
             return None
         return ProcessHandlerReport(
@@ -89,7 +89,7 @@ class TaskWorkChain(BaseRestartWorkChain):
 
     @process_handler(priority=490)
     def handle_input(self, node: ProcessNode) -> ProcessHandlerReport | None:
-        """The input is wrong: running again changes nothing, hand the message up."""
+        """Hand the message up: the input is wrong, and running again changes nothing."""
         if node.exit_status != 210:
             return None
         return ProcessHandlerReport(
@@ -108,7 +108,7 @@ class Chain(WorkChain):
         spec.exit_code(400, "ERROR_CHILD_FAILED", message="{step} failed: {message}")
 
     def common_inputs(self) -> dict[str, Any]:
-        """Inputs handed down to every sub-chain."""
+        """Return the inputs handed down to every sub-chain."""
         inputs: dict[str, Any] = {"code": self.inputs.code}
         if "options" in self.inputs:
             inputs["options"] = self.inputs.options

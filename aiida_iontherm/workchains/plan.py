@@ -56,12 +56,12 @@ class Step:
     megabytes: float
 
     def wall_seconds(self, cores: int) -> float:
-        """Expected time on a machine with so many cores."""
+        """Return the expected time on a machine with so many cores."""
         return self.seconds / min(self.parallel, cores)
 
 
 def make_plan(atoms: Atoms, settings: Settings, *, with_training: bool) -> list[Step]:
-    """Steps of a run of `MaterialWorkChain`.
+    """List the steps of a run of `MaterialWorkChain`.
 
     Parameters
     ----------

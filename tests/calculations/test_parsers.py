@@ -85,11 +85,15 @@ def test_md_without_snapshots(parse, task_runs):
     assert "snapshots" not in outputs
 
 
-@pytest.mark.parametrize("name", NODES)
+TRUNCATED = b'{"status": "fini'
+
+
 @pytest.mark.parametrize(
-    "content",
-    [None, b"", b'{"status": "fini', b"[]", b"{}", b"null", b"\xff\xfe\x00"],
-    ids=["missing", "empty", "truncated", "list", "no status", "null", "binary"],
+    ("name", "content"),
+    [
+        *((name, content) for name in NODES for content in (None, TRUNCATED)),
+        *(("md", content) for content in (b"", b"[]", b"{}", b"null", b"\xff\xfe\x00")),
+    ],
 )
 def test_no_usable_output_json(name, content, parse):
     outputs, node = parse(name, {} if content is None else {"output.json": content})

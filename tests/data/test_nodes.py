@@ -130,9 +130,16 @@ def test_potential_without_species_is_refused(mtp_file):
         data.PotentialData(mtp_file, species=[]).store()
 
 
-def test_potential_with_wrong_number_of_species_cannot_be_read(mtp_file):
-    with pytest.raises(ValueError, match="species"):
-        data.PotentialData(mtp_file, species=["Cu"]).potential()
+def test_potential_with_wrong_number_of_species_is_refused(mtp_file):
+    with pytest.raises(ValidationError, match=r"potential.mtp is not a potential of Cu: .*species"):
+        data.PotentialData(mtp_file, species=["Cu"]).store()
+
+
+def test_truncated_potential_is_refused(mtp_file):
+    text = mtp_file.read_text()
+    mtp_file.write_text(text[: len(text) // 2])
+    with pytest.raises(ValidationError, match=r"potential.mtp is not a potential of Cu, Au"):
+        data.PotentialData(mtp_file, species=["Cu", "Au"]).store()
 
 
 def test_same_potential_has_the_same_hash(mtp_file):

@@ -38,9 +38,9 @@ def activation_energy(diffusivities: list[Quantity], attempt_frequency_thz: floa
     seen = [q for q in averages if q.bound is None and q.value and q.value > 0]
     if len({q.temperature for q in seen}) >= 2:
         fit = arrhenius_fit(
-            [q.temperature for q in seen],
-            [q.value for q in seen],
-            [q.uncertainty or q.value for q in seen],
+            [_temperature(q) for q in seen],
+            [_value(q) for q in seen],
+            [q.uncertainty or _value(q) for q in seen],
         )
         doubtful = [f"{q.temperature:.0f} K" for q in seen if not q.converged]
         reason = fit.reason if not doubtful else f"D is not converged at {', '.join(doubtful)}"
@@ -56,7 +56,7 @@ def activation_energy(diffusivities: list[Quantity], attempt_frequency_thz: floa
     if seen:
         q = seen[0]
         energy, error = activation_energy_from_diffusivity(
-            _value(q), q.uncertainty or _value(q), _value_temperature(q), attempt_frequency_thz, HOP_LENGTH_A
+            _value(q), q.uncertainty or _value(q), _temperature(q), attempt_frequency_thz, HOP_LENGTH_A
         )
         return _energy(
             max(energy, 0.0),
@@ -69,7 +69,7 @@ def activation_energy(diffusivities: list[Quantity], attempt_frequency_thz: floa
     if not averages:
         raise ValueError("there is no direction-averaged diffusivity to find an activation energy from")
     bounds = [
-        activation_energy_bound(_value(q), _value_temperature(q), attempt_frequency_thz, HOP_LENGTH_A) for q in averages
+        activation_energy_bound(_value(q), _temperature(q), attempt_frequency_thz, HOP_LENGTH_A) for q in averages
     ]
     best = int(np.argmax(bounds))
     return _energy(
@@ -101,5 +101,5 @@ def _value(quantity: Quantity) -> float:
     return float(quantity.value or 0.0)
 
 
-def _value_temperature(quantity: Quantity) -> float:
+def _temperature(quantity: Quantity) -> float:
     return float(quantity.temperature or 0.0)

@@ -104,7 +104,7 @@ def estimate_conductivity(arrays: Mapping[str, NDArray[Any]], bins: int = 60) ->
 def conductivity_quantities(
     estimate: ConductivityEstimate, r2_test: float, method: str, caveat: str = ""
 ) -> list[Quantity]:
-    """Records of each channel, temperature and direction, with their verdicts.
+    """Make the records of each channel, temperature and direction, with their verdicts.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def conductivity_quantities(
         for c, channel in enumerate(CHANNELS):
             for direction, value, error in _directions(estimate.values[c, i], errors[c, i]):
                 total = _directions(estimate.values[2, i], errors[2, i])
-                scale = dict((name, number) for name, number, _ in total)[direction]
+                scale = {name: number for name, number, _ in total}[direction]
                 reasons = [caveat] if caveat else []
                 reasons += _doubts(estimate, r2_test, error / scale if scale > 0 else np.inf)
                 quantities.append(

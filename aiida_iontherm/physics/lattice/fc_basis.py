@@ -15,9 +15,6 @@ from itertools import permutations
 
 import numpy as np
 from ase import Atoms
-from hiphive import ClusterSpace
-from hiphive.cutoffs import estimate_maximum_cutoff
-from hiphive.force_constant_model import ForceConstantModel
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix, csr_matrix, vstack
 from scipy.sparse.csgraph import connected_components
@@ -56,6 +53,11 @@ class ForceConstantBasis:
     """
 
     def __init__(self, primitive: Atoms, supercell: Atoms, cutoffs: Sequence[float], symprec: float = 1e-5) -> None:
+        # hiphive brings scikit-learn along, two seconds of import that only a fit should pay.
+        from hiphive import ClusterSpace
+        from hiphive.cutoffs import estimate_maximum_cutoff
+        from hiphive.force_constant_model import ForceConstantModel
+
         if len(cutoffs) != 2 or min(cutoffs) <= 0:
             raise ValueError(f"cutoffs must be two positive lengths, of second and third order, not {tuple(cutoffs)}")
         longest = estimate_maximum_cutoff(supercell)
