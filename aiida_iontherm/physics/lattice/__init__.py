@@ -5,7 +5,6 @@ from aiida_iontherm.physics.lattice.fc_basis import ForceConstantBasis
 from aiida_iontherm.physics.lattice.force_constants import (
     EffectiveForceConstants,
     fit_force_constants,
-    jackknife_error,
     reference_displacements,
 )
 from aiida_iontherm.physics.lattice.linewidths import (
@@ -50,7 +49,6 @@ __all__ = [
     "fit_force_constants",
     "imaginary_weight",
     "irreducible_mesh",
-    "jackknife_error",
     "left_out_fraction",
     "matthiessen",
     "mode_contributions",

@@ -12,12 +12,16 @@ import contextlib
 import logging
 from collections.abc import Iterator, Sequence
 from itertools import permutations
+from typing import TYPE_CHECKING
 
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix, csr_matrix, vstack
 from scipy.sparse.csgraph import connected_components
+
+if TYPE_CHECKING:
+    from hiphive.force_constant_model import ForceConstantModel
 
 _POSITION_TOLERANCE = 1e-3  # Angstrom; the same sites in two cells written by different codes agree to better
 _RANK_TOLERANCE = 1e-9  # on eigenvalues of C^T C relative to the largest: those of a sum rule are of order one

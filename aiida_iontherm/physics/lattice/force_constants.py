@@ -37,7 +37,7 @@ class EffectiveForceConstants:
         Free parameters of the fit to all snapshots [p].
     replicas
         Free parameters of the fits with one block left out [blocks, p]; `basis.arrays` turns each into force
-        constants, and `jackknife_error` the spread of whatever follows from them into a standard error.
+        constants, and `statistics.jackknife` the spread of whatever follows from them into a standard error.
     basis
         The parametrisation.
     n_parameters
@@ -168,18 +168,6 @@ def fit_force_constants(
         rmse_test=float(np.sqrt(test / total.count)),
         r2_test=1 - test / variance,
     )
-
-
-def jackknife_error(values: ArrayLike) -> NDArray[np.float64]:
-    """Compute the standard error from the results of delete-one-block fits along the first axis.
-
-    sqrt((B - 1)/B sum_b (x_b - mean)^2): Efron, The Jackknife, the Bootstrap and Other Resampling Plans (1982).
-    """
-    replicas = np.asarray(values, dtype=float)
-    if len(replicas) < 2:
-        raise ValueError("a jackknife error needs at least two replicas")
-    deviations = replicas - replicas.mean(axis=0)
-    return np.sqrt((len(replicas) - 1) / len(replicas) * np.sum(deviations**2, axis=0))
 
 
 def reference_displacements(positions: ArrayLike, ideal_positions: ArrayLike, cell: ArrayLike) -> NDArray[np.float64]:

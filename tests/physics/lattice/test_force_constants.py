@@ -12,11 +12,11 @@ from phonopy.structure.atoms import PhonopyAtoms
 from aiida_iontherm.physics.lattice import (
     ForceConstantBasis,
     fit_force_constants,
-    jackknife_error,
     phono3py_from_force_constants,
     phonopy_from_phono3py,
     reference_displacements,
 )
+from aiida_iontherm.physics.statistics import jackknife
 
 CUTOFFS = (5.0, 4.0)
 
@@ -110,7 +110,7 @@ def test_noise_shows_in_test_error_and_in_the_spread_of_replicas(salt, basis):
     # 3840 forces: the standard deviation of the noise is known to 1.2 %; allowed is three times that.
     assert result.rmse_train == pytest.approx(noise, rel=0.036)
     assert result.rmse_test >= result.rmse_train
-    errors = jackknife_error(result.replicas)
+    errors = jackknife(result.replicas)
     pulls = (result.parameters - truth) / errors
     # With ten blocks the pulls follow Student's t of nine degrees of freedom (rms 1.13); 46 of them: rms to 15 %.
     assert 0.7 < np.sqrt(np.mean(pulls**2)) < 1.6
@@ -189,14 +189,6 @@ def test_displacements_survive_wrapping_and_drift(salt):
         moved.wrap()
         wrapped[i] = moved.positions
     np.testing.assert_allclose(reference_displacements(wrapped, sites.positions, sites.cell), true, atol=1e-10)
-
-
-def test_jackknife_of_a_mean_is_its_standard_error():
-    samples = np.random.default_rng(6).normal(size=(7, 2))
-    means = (samples.sum(axis=0) - samples) / 6
-    np.testing.assert_allclose(jackknife_error(means), samples.std(axis=0, ddof=1) / np.sqrt(7), rtol=1e-12)
-    with pytest.raises(ValueError, match="at least two"):
-        jackknife_error(means[:1])
 
 
 def test_bad_input_is_refused(salt):
