@@ -5,6 +5,7 @@ Times per unit of work were measured on one core of a 2-core x86-64 laptop-class
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from ase import Atoms
@@ -16,14 +17,13 @@ from aiida_iontherm.workchains.settings import Settings
 ENGINE_SECONDS_PER_ATOM = {"chgnet": 1.2e-3, "mace": 5e-3, "tblite": 3e-2, "emt": 1e-4, "lj": 2e-4}
 """Energy, forces and stress of one configuration, per atom."""
 
-MTP_SECONDS_PER_ATOM_AND_MOMENT = 1.1e-7
-"""One MD step per atom and per product in the basis tables, in cells of a few hundred atoms."""
+MTP_STEP_SECONDS = (1.0e-5, 2.7e-8)
+"""One MD step per atom: a constant, and a share for each elementary moment component and neighbour."""
 
-MTP_SECONDS_PER_ATOM = 8e-6
-TRAIN_SECONDS_PER_ATOM_AND_MOMENT = 3.5e-6
-"""One iteration of training per atom of the set."""
+TRAIN_SECONDS = 1.5e-6
+"""One iteration of training per atom of the set, elementary moment component and neighbour."""
 
-LINEWIDTH_SECONDS = 3.5e-8
+LINEWIDTH_SECONDS = 2.5e-7
 """One irreducible point, per mesh point and band^3."""
 
 JOB_SECONDS = 4.0
@@ -76,7 +76,7 @@ def make_plan(atoms: Atoms, settings: Settings, *, with_training: bool) -> list[
     dynamics, conductivity = settings.dynamics, settings.conductivity
     temperatures = len(settings.temperatures)
     n = _supercell_atoms(atoms, dynamics.min_extent, dynamics.max_atoms)
-    step_seconds = _mtp_step(settings.potential.level) * n
+    step_seconds = _mtp_step(atoms, settings.potential.level, settings.potential.cutoff) * n
     md_steps = (dynamics.equilibration_ps + dynamics.production_ps) * 1000 / dynamics.timestep_fs
     frames = dynamics.production_ps * 1000 / dynamics.position_interval_fs
     steps.append(
@@ -127,7 +127,8 @@ def _training_steps(atoms: Atoms, settings: Settings) -> list[Step]:
     n = _supercell_atoms(atoms, reference.min_extent, reference.max_atoms)
     frames = len(reference.temperatures) * reference.frames_per_run
     labels = potential.max_rounds * len(potential.explore_temperatures) * potential.explore_frames
-    iteration = TRAIN_SECONDS_PER_ATOM_AND_MOMENT * len(basis_tables(potential.level).times) * n
+    size = len(basis_tables(potential.level).basic) * _neighbours(atoms, potential.cutoff)
+    iteration = TRAIN_SECONDS * size * n
     explore_steps = potential.explore_ps * 1000 / reference.timestep_fs
     trained = sum(frames + labels * done / max(1, potential.max_rounds) for done in range(potential.max_rounds + 1))
     return [
@@ -143,7 +144,7 @@ def _training_steps(atoms: Atoms, settings: Settings) -> list[Step]:
             + potential.max_rounds
             * len(potential.explore_temperatures)
             * explore_steps
-            * _mtp_step(potential.level)
+            * _mtp_step(atoms, potential.level, potential.cutoff)
             * n
             + (2 + 4 * potential.max_rounds) * JOB_SECONDS,
             1,
@@ -152,8 +153,14 @@ def _training_steps(atoms: Atoms, settings: Settings) -> list[Step]:
     ]
 
 
-def _mtp_step(level: int) -> float:
-    return MTP_SECONDS_PER_ATOM + MTP_SECONDS_PER_ATOM_AND_MOMENT * len(basis_tables(level).times)
+def _mtp_step(atoms: Atoms, level: int, cutoff: float) -> float:
+    constant, share = MTP_STEP_SECONDS
+    # The neighbour list reaches 0.6 Angstrom beyond the cutoff.
+    return constant + share * len(basis_tables(level).basic) * _neighbours(atoms, cutoff + 0.6)
+
+
+def _neighbours(atoms: Atoms, radius: float) -> float:
+    return len(atoms) / atoms.cell.volume * 4 / 3 * math.pi * radius**3
 
 
 def _supercell_atoms(atoms: Atoms, extent: float, max_atoms: int) -> int:
@@ -174,8 +181,8 @@ def _mesh_points(atoms: Atoms, primitive: int, length: float) -> float:
 
 def _linewidth_seconds(atoms: Atoms, primitive: int, length: float) -> float:
     points = _mesh_points(atoms, primitive, length)
-    # Symmetry of a typical compound leaves about a quarter of the points.
-    return 2.0 + LINEWIDTH_SECONDS * points / 4 * points * (3 * primitive) ** 3
+    # Symmetry of a typical compound leaves about a fifth of the points.
+    return 2.0 + LINEWIDTH_SECONDS * points / 5 * points * (3 * primitive) ** 3
 
 
 def _kelvin(temperatures: list[float]) -> str:

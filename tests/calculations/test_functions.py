@@ -1,0 +1,313 @@
+"""The calcfunctions: numbers are those of the pure functions they wrap, and provenance knows where they come from."""
+
+import io
+
+import numpy as np
+import pytest
+from aiida.orm import Dict, Str
+from aiida.plugins import CalculationFactory
+from ase.calculators.emt import EMT
+from ase.calculators.singlepoint import SinglePointCalculator
+
+from aiida_iontherm.calculations import functions
+from aiida_iontherm.data import (
+    ConfigurationsData,
+    ForceConstantsData,
+    PhononsData,
+    PotentialData,
+    ResultData,
+    TrajectoryData,
+)
+from aiida_iontherm.physics.ions import diffusion, mobile_fraction, occupation_analysis
+from aiida_iontherm.physics.ions.activation import activation_energy
+from aiida_iontherm.physics.lattice.estimate import estimate_conductivity
+from aiida_iontherm.physics.quantity import Quantity
+
+pytestmark = pytest.mark.usefixtures("aiida_profile")
+
+NAMES = (
+    "select_configurations",
+    "check_potential",
+    "merge_configurations",
+    "analyse_diffusion",
+    "analyse_occupation",
+    "conductivity_exponents",
+    "missing_conductivity",
+    "collect_results",
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_entry_points(name):
+    assert CalculationFactory(f"iontherm.{name}").__name__ == name
+
+
+def numbered(cuau, count, start=0):
+    """Configurations that can be told apart by the position of their first atom."""
+    frames = []
+    for index in range(start, start + count):
+        atoms = cuau.copy()
+        atoms.positions[0, 0] = index / 100
+        frames.append(atoms)
+    return ConfigurationsData.from_frames(frames)
+
+
+def numbers_of(node):
+    return [round(100 * atoms.positions[0, 0]) for atoms in node.frames()]
+
+
+@pytest.mark.parametrize(("count", "chosen"), [(1, [19]), (2, [10, 19]), (4, [5, 10, 14, 19]), (20, None), (50, None)])
+def test_selection_is_even_and_ends_with_the_last(count, chosen, cuau):
+    node = functions.select_configurations(settings=Dict({"count": count}), run_0=numbered(cuau, 20))
+    found = numbers_of(node)
+    if chosen is None:  # as many as there are, none twice; the first only if all are wanted
+        assert len(set(found)) == len(found) >= 19
+    else:
+        assert found == chosen
+
+
+def test_selection_takes_from_each_run(cuau):
+    runs = {"run_1": numbered(cuau, 10, start=50), "run_0": numbered(cuau, 10)}
+    node = functions.select_configurations(settings=Dict({"count": 3}), **runs)
+    assert numbers_of(node) == [3, 6, 9, 53, 56, 59]
+    assert set(node.creator.inputs) == {"settings", "run_0", "run_1"}
+
+
+def test_merge_keeps_order_and_labels(cuau):
+    labelled = cuau.copy()
+    labelled.calc = SinglePointCalculator(labelled, energy=-1.5, forces=np.full((2, 3), 0.25))
+    first = ConfigurationsData.from_frames([labelled])
+    merged = functions.merge_configurations(set_0=first, set_1=numbered(cuau, 3, start=4))
+    assert numbers_of(merged) == [0, 4, 5, 6]
+    assert merged.frames()[0].get_potential_energy() == -1.5
+    np.testing.assert_array_equal(merged.frames()[0].get_forces(), 0.25)
+
+
+def test_errors_of_a_potential(task_runs, cuau):
+    """Against a plain loop over the frames."""
+    path = task_runs["train"].path / "potential.mtp"
+    node = PotentialData(path, species=task_runs["train"].output["results"]["species"])
+    frames = []
+    for seed in (7, 8):
+        atoms = cuau.repeat((2, 2, 1))
+        atoms.rattle(0.1, seed=seed)
+        atoms.calc = EMT()
+        atoms.calc = SinglePointCalculator(
+            atoms, energy=atoms.get_potential_energy(), forces=atoms.get_forces(), stress=atoms.get_stress()
+        )
+        frames.append(atoms)
+    configurations = ConfigurationsData.from_frames(frames)
+    result = functions.check_potential(node, configurations)
+    potential = node.potential()
+    energies, forces, sizes = [], [], []
+    for atoms in frames:
+        evaluation = potential.evaluate(atoms, virials=False)
+        energies.append((evaluation.energies.sum() - atoms.get_potential_energy()) / len(atoms))
+        forces.append(evaluation.forces - atoms.get_forces())
+        sizes.append(atoms.get_forces())
+    # 1e-6: energies and forces went through a file with eight decimals.
+    rms = {
+        "energy_rmse_ev_per_atom": energies,
+        "force_rmse_ev_per_angstrom": forces,
+        "force_rms_ev_per_angstrom": sizes,
+    }
+    for key, values in rms.items():
+        assert result[key] == pytest.approx(np.sqrt(np.mean(np.square(values))), rel=1e-6), key
+    assert result["configurations"] == 2
+
+
+@pytest.fixture(scope="module")
+def trajectory(task_runs):
+    return task_runs["md"].path / "trajectory.npz"
+
+
+def test_diffusion_is_that_of_the_pure_function(trajectory):
+    node = TrajectoryData(trajectory)
+    analysis = functions.analyse_diffusion(node, Dict({"ion": "Cu", "temperature": 300.0}))
+    arrays = node.arrays()
+    pure = diffusion(
+        arrays["mobile_positions"].astype(float),
+        float(arrays["frame_interval_fs"]),
+        drift=arrays["drift"] - arrays["drift"][0],
+    )
+    quantities = analysis["result"].quantities
+    assert [(q.name, q.direction, q.temperature) for q in quantities] == [
+        ("D_Cu", direction, 300.0) for direction in ("x", "y", "z", "average")
+    ]
+    # Copper does not diffuse in CuAu within two picoseconds: bounds.
+    assert [q.bound for q in quantities] == ["upper"] * 4
+    # AiiDA keeps 14 digits of a number in the database.
+    np.testing.assert_allclose([q.value for q in quantities[:3]], pure.upper_bound, rtol=1e-13)
+    np.testing.assert_array_equal(analysis["msd"].get_array("msd"), pure.msd)
+    np.testing.assert_array_equal(analysis["msd"].get_array("lags_ps"), pure.lags_ps)
+    assert analysis["result"].creator.inputs.trajectory.uuid == node.uuid
+
+
+def test_diffusion_of_a_random_walk():
+    """Known D; the drift of the whole cell, which the trajectory carries along, does not count."""
+    rng = np.random.default_rng(0)
+    step, frames, ions = 0.3, 4000, 24
+    drift = np.cumsum(np.full((frames, 3), 0.01), axis=0)
+    walk = np.cumsum(rng.normal(scale=step, size=(frames, ions, 3)), axis=0) + drift[:, None]
+    arrays = {name: np.zeros(1) for name in TrajectoryData.REQUIRED}
+    arrays |= {"mobile_positions": walk, "drift": drift, "frame_interval_fs": np.array(10.0)}
+    stream = io.BytesIO()
+    np.savez(stream, **arrays)
+    stream.seek(0)
+    node = TrajectoryData(stream, filename="trajectory.npz")
+    analysis = functions.analyse_diffusion(node, Dict({"ion": "Cu", "temperature": 300.0}))
+    average = analysis["result"].quantities[-1]
+    # <dx^2> = 2 D t: 0.09 Angstrom^2 in 10 fs are 4.5 Angstrom^2/ps = 4.5e-4 cm^2/s.
+    assert average.bound is None
+    # Three standard errors: one run in 370 would miss by chance, the seed is fixed.
+    assert abs(average.value - 4.5e-4) < 3 * average.uncertainty
+    assert average.uncertainty < 0.1 * average.value
+
+
+def test_two_channels_are_those_of_the_pure_function(task_runs):
+    node = PhononsData(task_runs["lattice_conductivity"].path / "phonons.npz")
+    analysis = functions.two_channel_conductivity(node, Dict({"r2_test": 0.9}))
+    pure = estimate_conductivity(node.arrays())
+    arrays = analysis["conductivity"]
+    for name in ("values", "statistical", "mesh_change", "uncertainty", "frequencies_thz", "spectra", "temperatures"):
+        np.testing.assert_array_equal(arrays.get_array(name), getattr(pure, name))
+    by_name = {(q.name, q.direction): q for q in analysis["result"].quantities}
+    assert {q.unit for q in by_name.values()} == {"W/(m K)"}
+    for direction in ("x", "y", "z", "average"):
+        particle, wave, total = (by_name[f"kappa_{c}", direction].value for c in ("particle", "wave", "total"))
+        assert total == pytest.approx(particle + wave)
+    # tetragonal
+    x, y, z = (by_name["kappa_total", direction].value for direction in "xyz")
+    assert x == pytest.approx(y, rel=1e-6)  # velocity products are stored in single precision
+    assert abs(z - x) > 0.01 * x
+
+
+def test_poor_fit_is_not_called_converged(task_runs):
+    node = PhononsData(task_runs["lattice_conductivity"].path / "phonons.npz")
+    analysis = functions.two_channel_conductivity(node, Dict({"r2_test": 0.3}))
+    assert all(not q.converged and "30 % of the variance" in q.reason for q in analysis["result"].quantities)
+
+
+def diffusivity(temperature, value, bound=None, uncertainty=None):
+    return Quantity(
+        name="D_Cu",
+        value=value,
+        unit="cm^2/s",
+        method="test",
+        converged=True,
+        uncertainty=uncertainty,
+        bound=bound,
+        temperature=temperature,
+        direction="average",
+    )
+
+
+PHONONS = {"average_mobile_frequency_thz": 2.4, "imaginary_weight": 0.0}
+SETTINGS = {"ion": "Cu", "temperatures": [300.0, 450.0]}
+
+
+def occupation(diffusivities, phonons=PHONONS):
+    node = functions.analyse_occupation(ResultData(diffusivities), Dict(phonons), Dict(SETTINGS))
+    return node.quantities
+
+
+def test_occupation_where_no_diffusion_was_seen():
+    """Upper bounds on D are lower bounds on the barrier and upper bounds on the mobile fraction."""
+    bounds = [diffusivity(300.0, 2e-7, "upper"), diffusivity(450.0, 3e-7, "upper")]
+    quantities = occupation(bounds)
+    energy, frequency, *rest = quantities
+    assert (energy.name, energy.bound, energy.unit) == ("activation_energy", "lower", "eV")
+    assert energy.value == pytest.approx(activation_energy(bounds, 2.4).value)
+    assert (frequency.name, frequency.value, frequency.unit) == ("average_frequency_Cu", 2.4, "THz")
+    fractions = [q for q in rest if q.name == "mobile_fraction"]
+    assert [q.temperature for q in fractions] == [300.0, 450.0]
+    assert {q.bound for q in fractions} == {"upper"}
+    assert [q.value for q in fractions] == pytest.approx([float(mobile_fraction(energy.value, t)) for t in (300, 450)])
+    assert {q.bound for q in rest if q.name == "critical_phonon_number"} == {"lower"}
+
+
+def test_occupation_where_diffusion_was_seen():
+    """D made from E_A = 0.2 eV gives it back, and the analysis of 0.2 eV."""
+    kb = 8.617333262e-5
+    seen = [diffusivity(t, 1e-3 * np.exp(-0.2 / (kb * t)), uncertainty=1e-8) for t in (300.0, 450.0, 600.0)]
+    quantities = occupation(seen)
+    energy = quantities[0]
+    assert energy.bound is None
+    assert energy.value == pytest.approx(0.2, abs=1e-6)  # exact data: rounding only
+    pure = occupation_analysis(energy.value, energy.uncertainty, 2.4, 300.0, None, reason=energy.reason)
+    found = [q for q in quantities if q.temperature == 300.0]
+    assert [(q.name, q.bound) for q in found] == [(q.name, q.bound) for q in pure]
+    # AiiDA keeps 14 digits of a number in the database.
+    assert [q.value for q in found] == pytest.approx([q.value for q in pure], rel=1e-13)
+
+
+def test_imaginary_modes_spoil_the_frequency():
+    frequency = occupation([diffusivity(300.0, 1e-7, "upper")], PHONONS | {"imaginary_weight": 0.05})[1]
+    assert not frequency.converged
+    assert "5.0 % of the modes are imaginary" in frequency.reason
+
+
+def conductivities(exponent, converged=True, temperatures=(300.0, 400.0, 600.0)):
+    nodes = {}
+    for t in temperatures:
+        nodes[f"T{t:g}"] = ResultData(
+            [
+                Quantity(
+                    name=name,
+                    value=2.0 * (t / 300) ** exponent,
+                    unit="W/(m K)",
+                    method="m",
+                    uncertainty=0.02,
+                    converged=converged,
+                    reason="" if converged else "no",
+                    temperature=t,
+                    direction=direction,
+                )
+                for direction in ("x", "y", "z", "average")
+                for name in ("kappa_particle", "kappa_total")
+            ]
+        )
+    return nodes
+
+
+@pytest.mark.parametrize("exponent", [-1.0, 0.1])
+def test_exponents(exponent):
+    quantities = functions.conductivity_exponents(**conductivities(exponent)).quantities
+    assert [(q.name, q.direction) for q in quantities] == [
+        ("kappa_exponent", direction) for direction in ("x", "y", "z", "average")
+    ]
+    # exact power law: rounding only
+    assert [q.value for q in quantities] == pytest.approx([exponent] * 4, abs=1e-9)
+    assert all(q.converged and q.unit == "1" and q.uncertainty > 0 for q in quantities)
+    assert "between 300 and 600 K" in quantities[0].method
+
+
+def test_exponents_of_doubtful_conductivities_are_doubtful():
+    quantities = functions.conductivity_exponents(**conductivities(-1.0, converged=False)).quantities
+    assert all(not q.converged and "not converged at 300 K, 400 K, 600 K" in q.reason for q in quantities)
+
+
+def test_missing_conductivity_says_why():
+    node = functions.missing_conductivity(Str("ions hop"), Dict({"temperature": 450.0}))
+    (quantity,) = node.quantities
+    assert (quantity.name, quantity.value, quantity.unit) == ("kappa_total", None, "W/(m K)")
+    assert (quantity.temperature, quantity.converged, quantity.reason) == (450.0, False, "ions hop")
+
+
+def test_collected_quantities_name_the_node_they_came_from():
+    part_b = ResultData([diffusivity(300.0, 1e-6)]).store()
+    part_a = ResultData([diffusivity(450.0, 2e-6)]).store()
+    once = functions.collect_results(b=part_b, a=part_a)
+    assert [(q.temperature, q.uuid) for q in once.quantities] == [(450.0, part_a.uuid), (300.0, part_b.uuid)]
+    twice = functions.collect_results(all=once)
+    assert [q.uuid for q in twice.quantities] == [part_a.uuid, part_b.uuid]
+
+
+def test_force_constants_of_the_task_have_replicas(task_runs):
+    """What the next task reads: one fit to all snapshots, one for each block left out."""
+    arrays = ForceConstantsData(task_runs["force_constants"].path / "force_constants.npz").arrays()
+    assert int(arrays["fits"]) == 3
+    for fit in range(3):
+        fc2 = arrays[f"fc2_{fit}"]
+        # Acoustic sum rule: a rigid shift costs nothing. 1e-8 eV/Angstrom^2 is rounding of the fit.
+        np.testing.assert_allclose(fc2.sum(axis=1), 0, atol=1e-8)
