@@ -62,7 +62,7 @@ def plain_text_as_rst(app, what, name, obj, options, lines):
     text = re.sub(r"(?<!`)\|", r"\\|", text)
     if what == "module":
         # An indented block after a sentence is an equation.
-        text = re.sub(r"(?m)^(\S.*[,:])\n\n(?=    \S)", r"\1\n\n.. code-block:: none\n\n", text)
+        text = re.sub(r"(?m)^(\S.*)\n\n(?=    \S)", r"\1\n\n.. code-block:: none\n\n", text)
     lines[:] = text.split("\n")
 
 

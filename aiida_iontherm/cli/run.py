@@ -39,6 +39,13 @@ if TYPE_CHECKING:
 @click.option("--species", help="Elements of the potential in its order, e.g. Cs,Cu,I.")
 @click.option("--order", is_flag=True, help="Make an ordered cell of a partly occupied structure.")
 @click.option("--code", default="iontherm-task@localhost", show_default=True, help="Code that runs the tasks.")
+@click.option(
+    "--option",
+    "options",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Scheduler option of all jobs, e.g. max_wallclock_seconds=86400, queue_name=long, account=mine.",
+)
 @click.option("--campaign", help="Group to put the run into.")
 @click.option("--submit", is_flag=True, help="Hand the run to the AiiDA daemon and return.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done and what it would cost.")
@@ -58,6 +65,7 @@ def run(
     species: str | None,
     order: bool,
     code: str,
+    options: tuple[str, ...],
     campaign: str | None,
     submit: bool,
     dry_run: bool,
@@ -76,6 +84,7 @@ def run(
     changes = _changes(overrides, assignments, temperatures, engine, mobile)
     settings = load_protocol(protocol, changes)
     names = _species(potential, species)
+    scheduler = _assigned(options, "--option")
     if source.isdigit():
         load_profile(profile_name)
     structure = _load_source(source, order)
@@ -89,7 +98,7 @@ def run(
         return
     profile = load_profile(profile_name)
     _check_disk(plan, profile)
-    builder = _builder(structure, code, protocol, changes, potential, names)
+    builder = _builder(structure, code, protocol, changes, potential, names, scheduler)
     if submit:
         _submit(builder, campaign)
         return
@@ -142,18 +151,14 @@ def _changes(
             raise UserError(f"{overrides} is not YAML: {error}") from error
         if not isinstance(changes, dict):
             raise UserError(f"{overrides} must hold sections and keys like those of `iontherm protocols demo`")
-    for assignment in assignments:
-        key, separator, text = assignment.partition("=")
-        if not separator:
-            raise UserError(f"--set wants KEY=VALUE, not {assignment}")
-        *path, last = key.strip().split(".")
+    for key, value in _assigned(assignments, "--set").items():
+        *path, last = key.split(".")
         section = changes
         for name in path:
-            section = _section(section, name)
-        try:
-            section[last] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise UserError(f"--set {assignment}: the value is not YAML: {error}") from error
+            section = section.setdefault(name, {})
+            if not isinstance(section, dict):
+                raise UserError(f"--set {key}: {name} is a value, not a section")
+        section[last] = value
     if temperatures:
         changes["temperatures"] = list(temperatures)
     if engine is not None:
@@ -168,6 +173,22 @@ def _section(changes: dict[str, Any], name: str) -> dict[str, Any]:
     if not isinstance(section, dict):
         raise UserError(f"{name} is a section with keys, not {section!r}: see `iontherm protocols demo`")
     return section
+
+
+def _assigned(assignments: tuple[str, ...], option: str) -> dict[str, Any]:
+    """Parse KEY=VALUE; values are YAML, so that numbers, lists and true are what they look like."""
+    import yaml
+
+    values = {}
+    for assignment in assignments:
+        key, separator, text = assignment.partition("=")
+        if not separator or not key.strip():
+            raise UserError(f"{option} wants KEY=VALUE, not {assignment}")
+        try:
+            values[key.strip()] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise UserError(f"{option} {key}: {text} is not a YAML value") from error
+    return values
 
 
 def _species(potential: Path | None, species: str | None) -> list[str]:
@@ -263,6 +284,7 @@ def _builder(
     changes: dict[str, Any],
     potential: Path | None,
     names: list[str],
+    options: dict[str, Any],
 ) -> Any:
     from aiida.common.exceptions import NotExistent
     from aiida.orm import load_code
@@ -281,6 +303,7 @@ def _builder(
         protocol,
         overrides=changes,
         potential=_potential_node(potential, names),
+        options=options,
     )
     builder.metadata.label = structure.name
     builder.metadata.description = f"{protocol}: {structure.origin}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Any, ClassVar
 
 from aiida.engine import (
@@ -18,6 +19,19 @@ from aiida.orm import AbstractCode, Dict, ProcessNode
 from aiida_iontherm.calculations.base import TaskCalculation
 
 
+def _validate_options(node: Dict | None, _port: Any) -> str | None:
+    """Name the nearest right key for one that AiiDA does not know: the first job would fail on it."""
+    if node is None:
+        return None
+    known = list(TaskCalculation.spec().inputs["metadata"]["options"])
+    for key in node.get_dict():
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(known))}"
+            return f"there is no scheduler option {key}: {hint}"
+    return None
+
+
 def define_code(spec: ProcessSpec) -> None:
     """Declare the two inputs that every chain hands down to its jobs."""
     spec.input("code", valid_type=AbstractCode, help="Code of the executable iontherm-task.")
@@ -25,6 +39,7 @@ def define_code(spec: ProcessSpec) -> None:
         "options",
         valid_type=Dict,
         required=False,
+        validator=_validate_options,
         help="Scheduler options of all jobs: resources, max_wallclock_seconds, queue_name, account ...",
     )
 

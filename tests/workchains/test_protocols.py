@@ -1,0 +1,102 @@
+"""Protocols: all valid, overrides merged key by key, and whatever is wrong said in one line that names the right."""
+
+import pytest
+import yaml
+
+from aiida_iontherm.workchains.protocols import ProtocolError, available_protocols, load_protocol
+
+NAMES = ("demo", "fast", "balanced", "precise")
+
+
+def test_names_and_descriptions():
+    protocols = available_protocols()
+    assert tuple(protocols) == NAMES  # coarsest first
+    assert all(len(description) > 20 for description in protocols.values())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_protocol_is_valid(name):
+    settings = load_protocol(name)
+    # The exploration must be able to see what the dynamics will visit.
+    assert max(settings.potential.explore_temperatures) >= max(settings.temperatures)
+    assert settings.conductivity.coarse_mesh_length < settings.conductivity.mesh_length
+    # Beyond half of the supercell an atom would meet its own image.
+    assert settings.force_constants.cutoffs[0] <= settings.dynamics.min_extent / 2
+    assert settings.force_constants.cutoffs[1] <= settings.force_constants.cutoffs[0]
+
+
+def test_each_protocol_is_finer_than_the_one_before():
+    settings = [load_protocol(name) for name in NAMES]
+    for coarse, fine in zip(settings, settings[1:], strict=False):
+        assert coarse.potential.level <= fine.potential.level
+        assert coarse.dynamics.production_ps < fine.dynamics.production_ps
+        assert coarse.dynamics.min_extent < fine.dynamics.min_extent
+        assert coarse.conductivity.mesh_length < fine.conductivity.mesh_length
+        assert coarse.potential.force_error_target > fine.potential.force_error_target
+
+
+def test_printed_protocol_can_be_used_as_overrides():
+    text = yaml.safe_dump(load_protocol("fast").model_dump(mode="json"))
+    assert load_protocol("demo", yaml.safe_load(text)) == load_protocol("fast")
+
+
+def test_overrides_merge_key_by_key():
+    settings = load_protocol("demo", {"dynamics": {"production_ps": 99.0}, "temperatures": [321]})
+    base = load_protocol("demo")
+    assert settings.dynamics.production_ps == 99.0
+    assert settings.dynamics.snapshots == base.dynamics.snapshots
+    assert settings.temperatures == [321.0]
+    assert settings.potential == base.potential
+
+
+def test_options_of_an_engine_replace():
+    """Those of one engine would be errors for another."""
+    first = {"engine": {"name": "lj", "options": {"cutoff": 5.0, "sigma": 3.4}}}
+    assert load_protocol("demo", first).engine.options == {"cutoff": 5.0, "sigma": 3.4}
+    second = {"engine": {"name": "emt", "options": {}}}
+    assert load_protocol("demo", second).engine.options == {}
+
+
+def test_the_protocol_itself_is_not_changed():
+    overrides = {"dynamics": {"snapshots": 33}}
+    load_protocol("demo", overrides)
+    assert overrides == {"dynamics": {"snapshots": 33}}
+    assert load_protocol("demo").dynamics.snapshots != 33
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides", "words"),
+    [
+        ("deom", None, "there is no protocol deom: did you mean demo?"),
+        ("qqq", None, "there is no protocol qqq: there are demo, fast, balanced, precise"),
+        ("demo", {"dynamics": {"production": 3}}, "unknown key dynamics.production; did you mean production_ps?"),
+        ("demo", {"dynamisc": {}}, "unknown key dynamisc; did you mean dynamics?"),
+        ("demo", {"engine": "emt"}, "sections with keys, not 'emt'"),
+        ("demo", [1], "sections with keys, not"),
+        ("demo", {"temperatures": [300, -5]}, "temperatures: temperatures are in K and positive, not -5"),
+        ("demo", {"temperatures": [0]}, "positive, not 0"),
+        ("demo", {"temperatures": [float("nan")]}, "positive, not nan"),
+        ("demo", {"temperatures": [float("inf")]}, "positive, not inf"),
+        ("demo", {"temperatures": [300, 300.0]}, "temperatures: each one only once"),
+        ("demo", {"temperatures": []}, "temperatures"),
+        ("demo", {"temperatures": ["hot"]}, "temperatures"),
+        ("demo", {"reference": {"temperatures": [-1]}}, "reference.temperatures: temperatures are in K"),
+        ("demo", {"potential": {"explore_temperatures": [-1]}}, "potential.explore_temperatures: temperatures"),
+        ("demo", {"potential": {"level": 1}}, "potential.level: Input should be greater than or equal to 2"),
+        ("demo", {"dynamics": {"timestep_fs": 50}}, "dynamics.timestep_fs: Input should be less than or equal to 5"),
+        ("demo", {"dynamics": {"ensemble": "npt"}}, "dynamics.ensemble"),
+        ("demo", {"dynamics": {"production_ps": 4}}, "100 stored positions are too few for a diffusivity"),
+        ("demo", {"force_constants": {"cutoffs": [5.0]}}, "force_constants.cutoffs"),
+    ],
+)
+def test_wrong_settings(name, overrides, words):
+    with pytest.raises(ProtocolError) as caught:
+        load_protocol(name, overrides)
+    message = str(caught.value)
+    assert words in message
+    assert "\n" not in message
+
+
+def test_a_protocol_error_is_a_value_error():
+    """That is what the command line turns into one line."""
+    assert issubclass(ProtocolError, ValueError)
