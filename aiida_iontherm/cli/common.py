@@ -84,3 +84,22 @@ def load_run(identifier: str) -> Any:
     if not isinstance(node, ProcessNode):
         raise UserError(f"{identifier} is a {node.__class__.__name__}, not a process: see `verdi process list -a`")
     return node
+
+
+def load_material_run(identifier: str) -> Any:
+    """Return the run of a whole compound with this pk or uuid.
+
+    Raises
+    ------
+    UserError
+        If it is another process; its caller is named where that is the run.
+    """
+    node = load_run(identifier)
+    label = "MaterialWorkChain"
+    if node.process_label == label:
+        return node
+    run = node
+    while run.caller is not None:
+        run = run.caller
+    hint = f"it belongs to run {run.pk}" if run.process_label == label else "see `verdi process list -a`"
+    raise UserError(f"process {identifier} is a {node.process_label}, not a run of `iontherm run`: {hint}")

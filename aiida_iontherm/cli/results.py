@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from aiida_iontherm.cli.common import UserError, json_option, load_profile, load_run, profile_option, user_errors
+from aiida_iontherm.cli.common import (
+    UserError,
+    json_option,
+    load_material_run,
+    load_profile,
+    profile_option,
+    user_errors,
+)
 
 if TYPE_CHECKING:
     from aiida.orm import ProcessNode
@@ -25,7 +32,7 @@ if TYPE_CHECKING:
 def results(process: str, as_csv: bool, as_json: bool, profile_name: str | None) -> None:
     """Print the results of the run PROCESS (pk or uuid): value, error bar, verdict."""
     load_profile(profile_name)
-    node = load_run(process)
+    node = load_material_run(process)
     _need_result(node)
     if as_json:
         click.echo(_json(node))
@@ -43,7 +50,7 @@ def results(process: str, as_csv: bool, as_json: bool, profile_name: str | None)
 def report(process: str, folder: Path | None, profile_name: str | None) -> None:
     """Write the report of the run PROCESS: one HTML page, its figures and their data."""
     load_profile(profile_name)
-    node = load_run(process)
+    node = load_material_run(process)
     _need_result(node)
     click.echo(f"Report: {write(node, folder)}")
 

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aiida_iontherm.cli.common import UserError, json_option, load_profile, load_run, profile_option, user_errors
+from aiida_iontherm.cli.common import (
+    UserError,
+    json_option,
+    load_material_run,
+    load_profile,
+    profile_option,
+    user_errors,
+)
 
 if TYPE_CHECKING:
     from aiida.orm import ProcessNode, StructureData
@@ -122,7 +129,7 @@ def watch(process: str, profile_name: str | None) -> None:
     from aiida_iontherm.workchains.settings import Settings
 
     load_profile(profile_name)
-    node = load_run(process)
+    node = load_material_run(process)
     settings = Settings.model_validate(node.inputs.settings.get_dict())
     plan = make_plan(node.inputs.structure.get_ase(), settings, with_training="potential" not in node.inputs)
     display = ProgressDisplay(node, plan, os.cpu_count() or 1)

@@ -231,7 +231,7 @@ class MaterialWorkChain(Chain):
     def fit_force_constants(self) -> ToContext:
         """Fit force constants to each trajectory."""
         runs = {}
-        for temperature, label in self._temperatures():
+        for _, label in self._temperatures():
             trajectory = self.ctx.trajectories[label]
             runs[f"fit_{label}"] = self.submit(
                 ForceConstantsWorkChain,
@@ -239,7 +239,7 @@ class MaterialWorkChain(Chain):
                 structure=self.ctx.structure,
                 trajectory=trajectory,
                 settings=self._section("force_constants", supercell=_supercell_of(trajectory)),
-                metadata={"call_link_label": f"force_constants_{temperature:g}K"},
+                metadata={"call_link_label": f"force_constants_{label}"},
             )
         return ToContext(**runs)
 
@@ -293,7 +293,7 @@ class MaterialWorkChain(Chain):
                 force_constants=fit.force_constants,
                 fit=fit.output_parameters,
                 settings=Dict(parameters | {"temperatures": [temperature]}),
-                metadata={"call_link_label": f"lattice_conductivity_{temperature:g}K"},
+                metadata={"call_link_label": f"lattice_conductivity_{label}"},
                 **caveat,
             )
         return ToContext(**runs)

@@ -96,11 +96,12 @@ def _meaning(field: FieldInfo) -> str:
             if getattr(constraint, name, None) is not None:
                 limits.append(f"{sign} {getattr(constraint, name):g}")
     text = field.description or _type(field.annotation)
-    return f"{text} ({', '.join(limits)})" if limits else text
+    return f"{text.removesuffix('.')}, {', '.join(limits)}" if limits else text
 
 
 def _type(annotation: Any) -> str:
-    return code(annotation.__name__ if isinstance(annotation, type) else str(annotation).replace("typing.", ""))
+    text = annotation.__name__ if type(annotation) is type else str(annotation).replace("typing.", "")
+    return code(re.sub(r"Annotated\[(\w+), [^\]]*\]", r"\1", text))
 
 
 def tasks() -> str:
@@ -108,7 +109,7 @@ def tasks() -> str:
     from aiida_iontherm.tasks.contract import TaskInput
     from aiida_iontherm.tasks.registry import TASKS
 
-    text = f"All tasks take\n\n{table(HEADER, _keys(TaskInput, ''))}\n"
+    text = f"## All tasks\n\n{table(HEADER, _keys(TaskInput, ''))}\n"
     for name, (module_name, summary) in TASKS.items():
         module = importlib.import_module(module_name)
         rows = [row for row in _keys(module.Input, "") if row[0] not in map(code, TaskInput.model_fields)]
@@ -127,7 +128,7 @@ def _keys(model: type[BaseModel], prefix: str) -> list[list[str]]:
             rows.append([code(prefix + key), first_paragraph(inner), "see below"])
             rows += _keys(inner, f"{prefix}{key}.")
             continue
-        default = "**required**" if field.is_required() else code(field.get_default(call_default_factory=True))
+        default = "required" if field.is_required() else code(field.get_default(call_default_factory=True))
         rows.append([code(prefix + key), _meaning(field), default])
     return rows
 
@@ -192,18 +193,21 @@ def exit_codes() -> str:
     """Exit codes of the processes, each with what to do."""
     from aiida_iontherm.cli.why import REMEDIES
 
-    seen: dict[tuple[int, str, str], list[str]] = {}
-    for group in ("aiida.calculations", "aiida.workflows"):
-        for point in points(group):
-            process = point.load()
-            spec = getattr(process, "spec", None)
-            for label, exit_code in (spec().exit_codes if spec else {}).items():
-                if exit_code.status >= 200:
-                    seen.setdefault((exit_code.status, label, exit_code.message), []).append(point.name)
+    messages: dict[tuple[int, str], str] = {}
+    places: dict[tuple[int, str], list[str]] = {}
+    for point in [*points("aiida.calculations"), *points("aiida.workflows")]:
+        process = point.load()
+        if not inspect.isclass(process):
+            continue
+        for label, exit_code in process.spec().exit_codes.items():
+            if exit_code.status >= 200:
+                messages.setdefault((exit_code.status, label), exit_code.message)
+                places.setdefault((exit_code.status, label), []).append(point.name)
     rows = []
-    for (status, label, message), names in sorted(seen.items()):
-        where = "all tasks" if len(names) > 4 else ", ".join(code(name) for name in names)
-        rows.append((status, code(label), message, where, REMEDIES.get(status, "")))
+    for (status, label), message in sorted(messages.items()):
+        names = places[status, label]
+        where = "jobs and work chains of one task" if len(names) > 4 else ", ".join(code(name) for name in names)
+        rows.append((status, code(label), message, where, REMEDIES.get(status, "`iontherm why` finds the first cause.")))
     return table(("exit code", "label", "message", "of", "what to do"), rows)
 
 
@@ -234,7 +238,7 @@ def processes(group: str, directive: str) -> str:
     for point in points(group):
         process = point.load()
         if inspect.isclass(process):
-            text += f"## {point.name}\n\n```{{py:{directive}}} {process.__name__}\n:module: {process.__module__}\n```\n\n"
+            text += f"## {point.name}\n\n```{{py:{directive}}} {process.__name__}\n:module: {process.__module__}\n:hide-nondb-inputs:\n```\n\n"
     return text
 
 

@@ -24,10 +24,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from aiida_iontherm.physics.heat.capacity import mode_heat_capacity
 from aiida_iontherm.physics.lattice.linewidths import average_degenerate, degenerate_sets
 from aiida_iontherm.physics.lattice.phonons import Phonons
 from aiida_iontherm.physics.lattice.tensors import VOIGT, from_voigt, symmetrise_tensor
-from aiida_iontherm.physics.units import H_EV_THZ, KB, KB_EV
+from aiida_iontherm.physics.units import KB
 
 
 @dataclass(frozen=True)
@@ -193,7 +194,7 @@ def mode_contributions(
     for q in range(len(frequencies)):
         index = np.flatnonzero(kept[q])
         f, g, number = frequencies[q, index], gamma[q, index], sets[q, index]
-        capacity = mode_heat_capacity(f, temperature)
+        capacity = KB * mode_heat_capacity(f, temperature)
         widths = g[:, None] + g[None, :]
         per_frequency = capacity / f
         pair = (f[:, None] + f[None, :]) / 4 * (per_frequency[:, None] + per_frequency[None, :])
@@ -251,14 +252,6 @@ def left_out_fraction(
     """
     frequencies, gamma, counts = _checked(frequencies_thz, gamma_thz, weights)
     return float(counts @ np.mean(~_kept(frequencies, gamma, cutoff_thz), axis=1) / counts.sum())
-
-
-def mode_heat_capacity(frequencies_thz: ArrayLike, temperature: float) -> NDArray[np.float64]:
-    """Heat capacity of harmonic modes in J/K at a temperature in K; frequencies in THz, positive."""
-    x = H_EV_THZ * np.asarray(frequencies_thz, dtype=float) / (KB_EV * temperature)
-    # exp(-x) does not overflow where a mode is frozen out.
-    decay = np.exp(-x)
-    return KB * x**2 * decay / np.expm1(-x) ** 2
 
 
 def _kept(frequencies: NDArray[np.float64], gamma: NDArray[np.float64], cutoff_thz: float) -> NDArray[np.bool_]:

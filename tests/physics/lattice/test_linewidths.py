@@ -2,14 +2,15 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy import constants
 
+from aiida_iontherm.physics.heat import mode_heat_capacity
 from aiida_iontherm.physics.lattice import (
     Phonons,
     average_degenerate,
     boundary_gamma,
     degenerate_sets,
     matthiessen,
-    mode_heat_capacity,
     two_channel,
 )
 
@@ -35,7 +36,7 @@ def test_boundary_alone_gives_heat_capacity_times_velocity_times_length(one_band
     """Casimir's limit, kappa = C v L / V along the only velocity: pins gamma = v / (4 pi L) and its units."""
     length = 1e-7
     kappa = two_channel(one_band, boundary_gamma(one_band, length)[None], [300.0])
-    expected = mode_heat_capacity(2.0, 300.0) * 1500.0 * length / (50.0 * 1e-30)
+    expected = constants.k * mode_heat_capacity(2.0, 300.0) * 1500.0 * length / (50.0 * 1e-30)
     assert kappa.particle[0, 2, 2] == pytest.approx(expected, rel=1e-12)  # rounding
     with pytest.raises(ValueError, match="boundary length must be positive"):
         boundary_gamma(one_band, 0.0)
