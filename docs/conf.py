@@ -18,11 +18,11 @@ with warnings.catch_warnings():
 
     load_profile(SqliteTempBackend.create_profile("docs"), allow_switch=True)
 
-from aiida_iontherm import __version__  # noqa: E402
+from aiida_iontherm import __version__
 
 project = "aiida-iontherm"
 author = "The aiida-iontherm developers"
-copyright = "the aiida-iontherm developers, MIT licence"  # noqa: A001 - the name Sphinx asks for
+copyright = "the aiida-iontherm developers, MIT licence"
 version = release = __version__
 
 extensions = [

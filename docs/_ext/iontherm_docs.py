@@ -113,7 +113,9 @@ def tasks() -> str:
     for name, (module_name, summary) in TASKS.items():
         module = importlib.import_module(module_name)
         rows = [row for row in _keys(module.Input, "") if row[0] not in map(code, TaskInput.model_fields)]
-        text += f"## {name}\n\n{summary[0].upper()}{summary[1:]}. {first_paragraph(module.run)}\n\n{table(HEADER, rows)}\n"
+        text += (
+            f"## {name}\n\n{summary[0].upper()}{summary[1:]}. {first_paragraph(module.run)}\n\n{table(HEADER, rows)}\n"
+        )
     return text
 
 
@@ -171,7 +173,7 @@ def _linked(citation: str) -> str:
 
 
 def published() -> str:
-    """Published values, by compound."""
+    """Tabulate the published values by compound."""
     from aiida_iontherm.materials.table import load_table, published
 
     text = ""
@@ -207,7 +209,9 @@ def exit_codes() -> str:
     for (status, label), message in sorted(messages.items()):
         names = places[status, label]
         where = "jobs and work chains of one task" if len(names) > 4 else ", ".join(code(name) for name in names)
-        rows.append((status, code(label), message, where, REMEDIES.get(status, "`iontherm why` finds the first cause.")))
+        rows.append(
+            (status, code(label), message, where, REMEDIES.get(status, "`iontherm why` finds the first cause."))
+        )
     return table(("exit code", "label", "message", "of", "what to do"), rows)
 
 
@@ -238,18 +242,21 @@ def processes(group: str, directive: str) -> str:
     for point in points(group):
         process = point.load()
         if inspect.isclass(process):
-            text += f"## {point.name}\n\n```{{py:{directive}}} {process.__name__}\n:module: {process.__module__}\n:hide-nondb-inputs:\n```\n\n"
+            text += f"## {point.name}\n\n```{{py:{directive}}} {process.__name__}\n"
+            text += f":module: {process.__module__}\n:hide-nondb-inputs:\n```\n\n"
     return text
 
 
 def calcfunctions() -> str:
-    """The calcfunctions, one line each."""
-    rows = [(code(p.name), first_paragraph(p.load())) for p in points("aiida.calculations") if not inspect.isclass(p.load())]
+    """List the calcfunctions, one line each."""
+    rows = [
+        (code(p.name), first_paragraph(p.load())) for p in points("aiida.calculations") if not inspect.isclass(p.load())
+    ]
     return table(("entry point", "what it does"), rows)
 
 
 def costs() -> str:
-    """What `--dry-run` says about CsCu2I3 on two cores."""
+    """Tabulate what `--dry-run` says about CsCu2I3 on two cores."""
     from aiida_iontherm.materials.loaders import load_structure
     from aiida_iontherm.workchains.plan import make_plan
     from aiida_iontherm.workchains.protocols import load_protocol
@@ -259,7 +266,7 @@ def costs() -> str:
     for name in PROTOCOLS:
         plan = make_plan(atoms, load_protocol(name), with_training=True)
         hours = sum(step.wall_seconds(2) for step in plan) / 3600
-        time = f"{60 * hours:.0f} minutes" if hours < 1 else f"{hours:.0f} hours" if hours < 100 else f"{hours:.1e} hours"
+        time = f"{60 * hours:.0f} minutes" if hours < 1 else f"{float(f'{hours:.2g}'):g} hours"
         rows.append((code(name), sum(step.jobs for step in plan), time))
     return table(("protocol", "jobs at most", "estimate"), rows)
 

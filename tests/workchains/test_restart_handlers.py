@@ -19,18 +19,20 @@ def chain(make_process, structure):
         settings=Dict({"relax_cell": True}),
     )
     process.setup()
-    process.ctx.iteration = 1
     return process
 
 
 @pytest.fixture
 def ended(chain, make_job):
-    """End a job of the chain and let the chain look at it."""
+    """End a job of the chain and let the chain look at it; the exit code is ``None`` while the chain goes on."""
+    chain.ctx.children = []
 
     def end(exit_status, message=""):
         node = make_job("iontherm.reference", exit_status=exit_status, exit_message=message)
-        chain.ctx.children = [node]
-        return node, chain.inspect_process()
+        chain.ctx.children.append(node)
+        chain.ctx.iteration = len(chain.ctx.children)
+        code = chain.inspect_process()
+        return node, code if code else None
 
     return end
 
@@ -58,15 +60,13 @@ def test_interrupted_job_goes_on_from_its_checkpoint(chain, ended):
     assert chain.ctx.inputs["restart_folder"].uuid == node.outputs.remote_folder.uuid
     assert chain.should_run_process()
     # Again and again, each time from the last folder.
-    chain.ctx.iteration = 2
     node, code = ended(310)
     assert code is None
     assert chain.ctx.inputs["restart_folder"].uuid == node.outputs.remote_folder.uuid
 
 
 def test_endless_interruptions_end(chain, ended):
-    for iteration in range(1, 6):
-        chain.ctx.iteration = iteration
+    for _ in range(5):
         ended(310)
     assert not chain.should_run_process()  # max_iterations is 5
     assert chain.results().status == chain.exit_codes.ERROR_MAXIMUM_ITERATIONS_EXCEEDED.status
@@ -77,10 +77,8 @@ def test_lost_job_is_tried_once_more(chain, ended):
     assert code is None
     assert "restart_folder" not in chain.ctx.inputs  # nothing to go on from
     assert chain.should_run_process()
-    chain.ctx.iteration = 2
     _, code = ended(300)
     assert code is not None
-    assert code.status != 0
 
 
 @pytest.mark.parametrize("status", [500, 210])
@@ -95,7 +93,6 @@ def test_hopeless_job_is_not_repeated(status, chain, ended):
 def test_unknown_trouble_stops_the_chain(status, ended):
     _, code = ended(status, "oops")
     assert code is not None
-    assert code.status != 0
 
 
 def test_each_handler_minds_its_own_business(chain, make_job):
