@@ -47,10 +47,12 @@ def max_cutoff(cell: ArrayLike) -> float:
 
 
 def supercell_matrix(atoms: Atoms, min_extent_A: float, max_atoms: int | None = None) -> tuple[int, int, int]:
-    """Return the smallest diagonal supercell whose perpendicular heights reach a wanted extent.
+    """Return the smallest diagonal supercell whose perpendicular heights reach a wanted extent, atoms allowing.
 
     Repeating a cell n times along one vector multiplies its height over that face by n and leaves the other two
-    as they are, so the three numbers are independent and the smallest set is the only one.
+    as they are, so the three numbers are independent and the smallest set is the only one. Where it holds too many
+    atoms, the cell grows along its shortest heights for as long as it may; heights that are equal grow together, so
+    that a cubic crystal keeps a cubic supercell.
 
     Parameters
     ----------
@@ -59,7 +61,7 @@ def supercell_matrix(atoms: Atoms, min_extent_A: float, max_atoms: int | None = 
     min_extent_A
         Smallest perpendicular height wanted, Angstrom; twice the cutoff of an interaction, for instance.
     max_atoms
-        Largest number of atoms allowed, or ``None``.
+        Number of atoms the supercell may have, or ``None``. The cell itself is never refused.
 
     Returns
     -------
@@ -69,20 +71,26 @@ def supercell_matrix(atoms: Atoms, min_extent_A: float, max_atoms: int | None = 
     Raises
     ------
     ValueError
-        If the extent is not positive, or the supercell would hold more than ``max_atoms`` atoms.
+        If the extent is not positive.
     """
     if not min_extent_A > 0:
         raise ValueError(f"the supercell extent must be positive, not {min_extent_A} Angstrom")
     heights = perpendicular_heights(atoms.cell[:])
     # The margin keeps a cell that is just large enough (16.000000 against 15.999999) from being doubled.
-    n1, n2, n3 = (max(1, int(np.ceil(min_extent_A / height - 1e-6))) for height in heights)
-    size = n1 * n2 * n3 * len(atoms)
-    if max_atoms is not None and size > max_atoms:
-        raise ValueError(
-            f"a supercell of {min_extent_A:g} Angstrom needs {n1} x {n2} x {n3} cells = {size} atoms, more than the"
-            f" {max_atoms} allowed: allow more atoms or ask for a smaller extent"
-        )
-    return n1, n2, n3
+    wanted = np.maximum(1, np.ceil(min_extent_A / heights - 1e-6)).astype(int)
+    if max_atoms is None or wanted.prod() * len(atoms) <= max_atoms:
+        return _three(wanted)
+    repeats = np.ones(3, dtype=int)
+    while True:
+        short = np.where(repeats < wanted, repeats * heights, np.inf)
+        grown = repeats + (short < 1.01 * short.min())
+        if np.isinf(short.min()) or grown.prod() * len(atoms) > max_atoms:
+            return _three(repeats)
+        repeats = grown
+
+
+def _three(repeats: np.ndarray) -> tuple[int, int, int]:
+    return int(repeats[0]), int(repeats[1]), int(repeats[2])
 
 
 def primitive_basis(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ase import Atoms
 
-from aiida_iontherm.materials.supercells import supercell_matrix
+from aiida_iontherm.materials.supercells import perpendicular_heights, supercell_matrix
 from aiida_iontherm.physics.mtp.basis import basis_tables
 from aiida_iontherm.workchains.settings import Settings
 
@@ -82,7 +82,8 @@ def make_plan(atoms: Atoms, settings: Settings, *, with_training: bool) -> list[
     steps.append(
         Step(
             "diffusion",
-            f"molecular dynamics of {n} atoms at {_kelvin(settings.temperatures)}, {dynamics.production_ps:g} ps each",
+            f"molecular dynamics of {n} atoms at {_kelvin(settings.temperatures)}, {dynamics.production_ps:g} ps each"
+            + _shortfall(atoms, dynamics.min_extent, dynamics.max_atoms),
             temperatures,
             temperatures * (md_steps * step_seconds + JOB_SECONDS),
             temperatures,
@@ -166,6 +167,15 @@ def _neighbours(atoms: Atoms, radius: float) -> float:
 def _supercell_atoms(atoms: Atoms, extent: float, max_atoms: int) -> int:
     a, b, c = supercell_matrix(atoms, extent, max_atoms=max_atoms)
     return a * b * c * len(atoms)
+
+
+def _shortfall(atoms: Atoms, extent: float, max_atoms: int) -> str:
+    """Say so where the number of atoms keeps the cell smaller than wanted."""
+    repeats = supercell_matrix(atoms, extent, max_atoms=max_atoms)
+    reached = min(n * height for n, height in zip(repeats, perpendicular_heights(atoms.cell.array), strict=True))
+    if reached >= extent - 1e-6:
+        return ""
+    return f" (cell of {reached:.1f} Angstrom instead of {extent:g}: more atoms are not allowed by dynamics.max_atoms)"
 
 
 def _primitive_atoms(atoms: Atoms) -> int:

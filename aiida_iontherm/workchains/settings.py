@@ -33,8 +33,8 @@ class RelaxSection(_Section):
 class ReferenceSection(_Section):
     """Reference MD that the first generation is trained on: one run for each temperature."""
 
-    min_extent: float = Field(gt=0, description="Smallest height of the supercell, Angstrom.")
-    max_atoms: int = Field(gt=0)
+    min_extent: float = Field(gt=0, description="Smallest height of the supercell, Angstrom, as far as atoms allow.")
+    max_atoms: int = Field(gt=0, description="Atoms the supercell may have; a larger unit cell is taken as it is.")
     temperatures: list[float] = Field(min_length=1, description="K, one run each.")
     volume_scalings: list[float] = Field(min_length=1, description="Factors of the volume, cycled over the runs.")
     frames_per_run: int = Field(gt=0)
@@ -66,8 +66,8 @@ class PotentialSection(_Section):
 class DynamicsSection(_Section):
     """Molecular dynamics at each temperature: snapshots and diffusion."""
 
-    min_extent: float = Field(gt=0, description="Smallest height of the supercell, Angstrom.")
-    max_atoms: int = Field(gt=0)
+    min_extent: float = Field(gt=0, description="Smallest height of the supercell, Angstrom, as far as atoms allow.")
+    max_atoms: int = Field(gt=0, description="Atoms the supercell may have; a larger unit cell is taken as it is.")
     timestep_fs: float = Field(gt=0, le=5)
     equilibration_ps: float = Field(ge=0)
     production_ps: float = Field(gt=0)

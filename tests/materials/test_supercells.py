@@ -47,13 +47,21 @@ def test_a_cell_just_large_enough_is_not_doubled():
     assert supercell_matrix(atoms, 10.1) == (2, 2, 2)
 
 
-def test_too_large_supercells_and_bad_extents_are_refused():
-    atoms = find("NaCl").to_atoms()
-    assert supercell_matrix(atoms, 16.0, max_atoms=216) == (3, 3, 3)
-    with pytest.raises(ValueError, match="216 atoms"):
-        supercell_matrix(atoms, 16.0, max_atoms=200)
+def test_supercell_stops_where_it_may_not_grow():
+    cubic = find("NaCl").to_atoms()
+    assert supercell_matrix(cubic, 16.0, max_atoms=216) == (3, 3, 3)
+    # 3 x 3 x 2 would fit as well, but a cubic crystal keeps a cubic supercell.
+    assert supercell_matrix(cubic, 16.0, max_atoms=200) == (2, 2, 2)
+    # The shortest height grows first: 5, 8 and 11 Angstrom, 20 wanted (4 x 3 x 2), 8 cells allowed.
+    brick = Atoms("Cu", cell=[5.0, 8.0, 11.0], pbc=True)
+    assert supercell_matrix(brick, 20.0, max_atoms=8) == (3, 2, 1)
+    # A large cell is taken as it is.
+    assert supercell_matrix(cubic, 16.0, max_atoms=4) == (1, 1, 1)
+
+
+def test_bad_extents_are_refused():
     with pytest.raises(ValueError, match="positive"):
-        supercell_matrix(atoms, 0.0)
+        supercell_matrix(find("NaCl").to_atoms(), 0.0)
 
 
 @pytest.mark.parametrize(

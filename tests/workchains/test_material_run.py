@@ -269,7 +269,7 @@ print(len(run.called_descendants), len(run.outputs.result.quantities), len(gathe
 """
     import os
 
-    done = subprocess.run(  # noqa: S603 - our own interpreter
+    done = subprocess.run(
         [sys.executable, "-c", code],
         env=os.environ | {"AIIDA_PATH": str(tmp_path)},
         capture_output=True,
