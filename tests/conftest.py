@@ -2,11 +2,12 @@
 
 import copy
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -140,18 +141,44 @@ def run_process(task_code: Any) -> Callable[..., Any]:
     return run
 
 
+class FirstRun(NamedTuple):
+    """A run of `iontherm run`: its node, what was printed, where its report lies, and the files it was made of."""
+
+    node: Any
+    output: str
+    report: Path
+    structure: Path
+    overrides: Path
+
+
+CAMPAIGN = "alloys"
+
+
 @pytest.fixture(scope="session")
-def material_run(run_process: Callable[..., Any], task_code: Any) -> Any:
-    """The whole chain on CuAu with EMT, once for all tests that look at a finished run."""
-    from aiida.orm import StructureData
+def first_run(task_code: Any, tmp_path_factory: pytest.TempPathFactory) -> FirstRun:
+    """The whole chain on CuAu with EMT by `iontherm run`, once for all tests that look at a finished run."""
+    import ase.io
+    import yaml
+    from aiida.orm import load_node
+    from click.testing import CliRunner
 
-    from aiida_iontherm.workchains.material import MaterialWorkChain
+    from aiida_iontherm.cli import main
 
-    structure = StructureData(ase=make_cuau())
-    builder = MaterialWorkChain.get_builder_from_protocol(task_code, structure, "demo", overrides=TINY)
-    builder.metadata.label = "CuAu"
-    builder.metadata.description = "demo: made for the tests"
-    return run_process(builder)
+    folder = tmp_path_factory.mktemp("run")
+    structure, overrides, report = folder / "cuau.extxyz", folder / "tiny.yaml", folder / "report"
+    ase.io.write(structure, make_cuau())
+    overrides.write_text(yaml.safe_dump(TINY))
+    command = ["run", str(structure), "--overrides", str(overrides), "--report", str(report), "--campaign", CAMPAIGN]
+    result = CliRunner().invoke(main, [*command, "-p", PROFILE])
+    assert result.exit_code == 0, result.output
+    pk = re.search(r"Run (\d+) started", result.output).group(1)
+    return FirstRun(load_node(int(pk)), result.output, report, structure, overrides)
+
+
+@pytest.fixture(scope="session")
+def material_run(first_run: FirstRun) -> Any:
+    """Node of the finished run."""
+    return first_run.node
 
 
 @pytest.fixture

@@ -81,7 +81,7 @@ class Task:
     def __init__(self, folder: Path, name: str, input_text: str) -> None:
         self.folder = folder
         self.name = name
-        self._input_digest = hashlib.sha256(input_text.encode()).hexdigest()
+        self._input_digest = _digest(input_text)
         self._started = time.monotonic()
         self._deadline: float | None = None
         self._signalled = False
@@ -199,6 +199,17 @@ def run_task(name: str, module_name: str, folder: Path | None = None) -> int:
         print(f"iontherm-task {name}: output.json cannot be written: {error}", file=sys.stderr)  # noqa: T201
         return EXIT_DISK if error.errno in (errno.ENOSPC, errno.EDQUOT) else EXIT_CRASH
     return code
+
+
+def _digest(input_text: str) -> str:
+    """Fingerprint of an input without its time limit: a run may go on with more time than it was first given."""
+    try:
+        settings = json.loads(input_text)
+        settings.pop("max_seconds", None)
+        input_text = json.dumps(settings, sort_keys=True)
+    except (json.JSONDecodeError, AttributeError):
+        return hashlib.sha256(input_text.encode()).hexdigest()  # no settings at all; their validation says so
+    return hashlib.sha256(input_text.encode()).hexdigest()
 
 
 def _crash(error: Exception) -> str:

@@ -14,7 +14,7 @@ from aiida.engine import (
     process_handler,
     while_,
 )
-from aiida.orm import AbstractCode, Dict, ProcessNode
+from aiida.orm import AbstractCode, Dict, Int, ProcessNode
 
 from aiida_iontherm.calculations.base import TaskCalculation
 
@@ -62,6 +62,8 @@ class TaskWorkChain(BaseRestartWorkChain):
         """Declare ports and outline."""
         super().define(spec)
         define_code(spec)
+        # A long MD run under a short wall time is continued many times; each time it has made progress.
+        spec.inputs["max_iterations"].default = lambda: Int(100)
         spec.expose_outputs(cls._process_class)
         spec.outline(cls.setup, while_(cls.should_run_process)(cls.run_process, cls.inspect_process), cls.results)
         spec.exit_code(500, "ERROR_PHYSICS", message="{message}")

@@ -234,6 +234,11 @@ def test_checkpoint_of_another_input_is_refused(folder, counting):
     assert "belongs to another input" in folder.output["message"]
 
 
+def test_a_run_may_go_on_with_more_time(folder, counting):
+    assert run_counting(folder, max_seconds=1e-9) == EXIT_INTERRUPTED
+    assert run_counting(folder, max_seconds=3600) == EXIT_OK
+
+
 def test_checkpoint_of_another_task_is_refused(folder, counting):
     run_counting(folder, what="stop at 2")
     assert run_task("other", "counting_task", folder.path) == EXIT_INPUT

@@ -1,11 +1,15 @@
-"""The whole chain, run once through AiiDA on CuAu with EMT (see `material_run`)."""
+"""The whole chain, run once through AiiDA on CuAu with EMT (see `first_run`)."""
+
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from aiida.manage.caching import enable_caching
 from aiida.orm import CalcJobNode, Dict, StructureData, WorkChainNode, load_node
+from aiida.tools.archive import create_archive
 
-from aiida_iontherm.calculations.functions import missing_conductivity
 from aiida_iontherm.cli.setup import CACHED
 from aiida_iontherm.workchains.material import MaterialWorkChain
 from aiida_iontherm.workchains.relax import RelaxWorkChain
@@ -159,9 +163,7 @@ def test_result_leads_back_to_the_structure(material_run):
 
 
 def test_second_run_takes_all_jobs_from_the_cache(material_run, run_process, task_code):
-    builder = MaterialWorkChain.get_builder_from_protocol(
-        task_code, StructureData(ase=material_run.inputs.structure.get_ase())
-    )
+    builder = MaterialWorkChain.get_builder_from_protocol(task_code, material_run.inputs.structure)
     builder.settings = Dict(material_run.inputs.settings.get_dict())
     with enable_caching(identifier=CACHED[0]):
         again = run_process(builder)
@@ -245,11 +247,6 @@ def test_interrupted_job_goes_on(run_process, task_code, cuau):
 
 def test_archive_of_the_run(material_run, tmp_path):
     """Exported, brought into an empty profile, and read there."""
-    import subprocess
-    import sys
-
-    from aiida.tools.archive import create_archive
-
     path = tmp_path / "run.aiida"
     create_archive([material_run], filename=path)
     code = f"""
@@ -267,8 +264,6 @@ assert run.is_finished_ok
 from aiida_iontherm.cli.gather import gather
 print(len(run.called_descendants), len(run.outputs.result.quantities), len(gather(run).quantities))
 """
-    import os
-
     done = subprocess.run(
         [sys.executable, "-c", code],
         env=os.environ | {"AIIDA_PATH": str(tmp_path)},
@@ -279,7 +274,3 @@ print(len(run.called_descendants), len(run.outputs.result.quantities), len(gathe
     assert done.returncode == 0, done.stderr
     quantities = len(material_run.outputs.result.quantities)
     assert done.stdout.split() == [str(len(material_run.called_descendants)), str(quantities), str(quantities)]
-
-
-def test_records_of_a_missing_conductivity_survive(aiida_profile):
-    assert missing_conductivity.__name__ == "missing_conductivity"

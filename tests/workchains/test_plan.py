@@ -59,3 +59,11 @@ def test_a_cell_smaller_than_wanted_is_said_here(cscu2i3):
     (dynamics,) = [step for step in plan if step.name == "diffusion"]
     assert "24 atoms" in dynamics.what or "48 atoms" in dynamics.what
     assert "instead of 12" in dynamics.what
+
+
+def test_text_names_engine_temperatures_and_cutoffs(cscu2i3):
+    settings = load_protocol("demo", {"temperatures": [300, 412.5], "engine": {"name": "tblite", "options": {}}})
+    relax, _, diffusion, constants, _ = (step.what for step in make_plan(cscu2i3, settings, with_training=True))
+    assert "tblite" in relax
+    assert "300, 412.5 K" in diffusion
+    assert f"{settings.force_constants.cutoffs[0]:g} / {settings.force_constants.cutoffs[1]:g} Angstrom" in constants
