@@ -205,10 +205,11 @@ def _digest(input_text: str) -> str:
     """Fingerprint of an input without its time limit: a run may go on with more time than it was first given."""
     try:
         settings = json.loads(input_text)
+    except json.JSONDecodeError:
+        settings = None  # its validation says what is wrong
+    if isinstance(settings, dict):
         settings.pop("max_seconds", None)
         input_text = json.dumps(settings, sort_keys=True)
-    except (json.JSONDecodeError, AttributeError):
-        return hashlib.sha256(input_text.encode()).hexdigest()  # no settings at all; their validation says so
     return hashlib.sha256(input_text.encode()).hexdigest()
 
 
