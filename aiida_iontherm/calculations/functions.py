@@ -23,6 +23,9 @@ from aiida_iontherm.physics.lattice.estimate import conductivity_quantities, est
 from aiida_iontherm.physics.mtp import Configuration, evaluate_errors
 from aiida_iontherm.physics.quantity import Quantity
 
+MAX_RELATIVE_FORCE_ERROR = 0.15
+"""A potential whose forces are off by more describes another material."""
+
 
 def array_data(**arrays: Any) -> ArrayData:
     """Make an ArrayData of named arrays."""
@@ -58,6 +61,28 @@ def check_potential(potential: PotentialData, configurations: ConfigurationsData
             "force_rmse_ev_per_angstrom": errors.force_rmse,
             "force_rms_ev_per_angstrom": float(np.sqrt(np.mean(errors.forces[:, 0] ** 2))),
         }
+    )
+
+
+@calcfunction
+def judge_potential(training: Dict) -> ResultData:
+    """Record how well a potential predicts forces it was not trained on: the ground every other number stands on."""
+    errors, where = training["validation"], "held-out configurations"
+    if errors is None:
+        errors, where = training["train"], "the training set itself"
+    error = errors["force_rmse_ev_per_angstrom"]
+    relative = error / errors["force_rms_ev_per_angstrom"]
+    return ResultData(
+        [
+            Quantity(
+                name="potential_force_error",
+                value=error,
+                unit="eV/Angstrom",
+                method=f"root mean square error per component on {where}",
+                converged=relative <= MAX_RELATIVE_FORCE_ERROR and training["validation"] is not None,
+                reason=f"{100 * relative:.0f} % of the forces of {where}",
+            )
+        ]
     )
 
 

@@ -34,10 +34,11 @@ def gather(run: ProcessNode) -> ReportInput:
     from aiida_iontherm.materials.table import find, published
 
     settings = run.inputs.settings.get_dict()
-    formula = reduced_formula(run.inputs.structure.get_ase())
     try:
-        trust = find(run.label).tier.sentence
+        compound = find(run.label)
+        formula, trust = compound.formula, compound.tier.sentence
     except ValueError:
+        formula = reduced_formula(run.inputs.structure.get_ase())
         trust = "not from the table of this package: as trustworthy as its source"
     protocol, _, origin = run.description.partition(": ")
     outputs = run.outputs

@@ -164,6 +164,9 @@ def _now(name: str, job: Any) -> str:
 
 
 def _outcome(job: Any) -> str:
+    # A job may count as finished a moment before its outputs are linked.
+    if job.is_finished_ok and "output_parameters" not in job.outputs:
+        return "finished"
     if job.is_finished_ok:
         if job.base.caching.is_created_from_cache:
             return "from the cache"

@@ -267,7 +267,8 @@ def _say_plan(structure: LoadedStructure, protocol: str, settings: Settings, pla
 
     cores = os.cpu_count() or 1
     atoms = structure.atoms
-    click.echo(f"{reduced_formula(atoms)}: {len(atoms)} atoms, {structure.origin}")
+    formula = structure.compound.formula if structure.compound else reduced_formula(atoms)
+    click.echo(f"{formula}: {len(atoms)} atoms, {structure.origin}")
     for note in structure.notes:
         click.echo(f"  {note}")
     click.echo(f"Protocol {protocol}: {settings.description}")

@@ -44,7 +44,7 @@ def run(task: Task, task_input: Input) -> dict[str, Any]:
     if farthest > HOP_DISTANCE:
         raise PhysicsError(
             f"an atom strayed {farthest:.1f} Angstrom from its site on average: ions hop at this temperature and there "
-            "are no sites to expand around; take snapshots at a lower temperature or use Green-Kubo"
+            "are no sites to expand around; take snapshots at a lower temperature"
         )
     cell = mean if task_input.reference == "mean" else unitcell
     phonopy = make_phonopy(cell, task_input.supercell)

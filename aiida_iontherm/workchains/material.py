@@ -13,6 +13,7 @@ from aiida_iontherm.calculations.functions import (
     analyse_occupation,
     collect_results,
     conductivity_exponents,
+    judge_potential,
     missing_conductivity,
 )
 from aiida_iontherm.data import ForceConstantsData, ParityData, PhononsData, PotentialData, ResultData
@@ -332,6 +333,8 @@ class MaterialWorkChain(Chain):
                 parts["d_occupation"] = analyse_occupation(
                     outputs.result, coldest.outputs.output_parameters, Dict(settings)
                 )
+        if "potential_chain" in self.ctx:
+            parts["e_potential"] = judge_potential(self.ctx.potential_chain.outputs.training)
         self.out("result", collect_results(**parts))
         if not conductivities:
             message = "; ".join(sorted(set(self.ctx.conductivity_doubts.values())))

@@ -28,6 +28,7 @@ pytestmark = pytest.mark.usefixtures("aiida_profile")
 NAMES = (
     "select_configurations",
     "check_potential",
+    "judge_potential",
     "merge_configurations",
     "analyse_diffusion",
     "analyse_occupation",
@@ -285,6 +286,18 @@ def test_exponents(exponent):
 def test_exponents_of_doubtful_conductivities_are_doubtful():
     quantities = functions.conductivity_exponents(**conductivities(-1.0, converged=False)).quantities
     assert all(not q.converged and "not converged at 300 K, 400 K, 600 K" in q.reason for q in quantities)
+
+
+@pytest.mark.parametrize(("error", "good"), [(0.03, True), (0.06, False)])
+def test_potential_is_judged_by_forces_it_has_not_seen(error, good):
+    seen = {"force_rmse_ev_per_angstrom": 0.01, "force_rms_ev_per_angstrom": 0.3}
+    unseen = {"force_rmse_ev_per_angstrom": error, "force_rms_ev_per_angstrom": 0.3}
+    (quantity,) = functions.judge_potential(Dict({"train": seen, "validation": unseen})).quantities
+    assert quantity.value == error
+    assert quantity.converged is good
+    # Without held-out configurations nothing is known about forces elsewhere.
+    (quantity,) = functions.judge_potential(Dict({"train": seen, "validation": None})).quantities
+    assert not quantity.converged
 
 
 def test_missing_conductivity_says_why():

@@ -198,7 +198,7 @@ def verdict(value: float, error: float, seen: bool, settled: bool) -> tuple[bool
     if not settled:
         return False, "the mean square displacement is still curved at the longest lags: run longer"
     if not seen:
-        return True, "no diffusion seen within the run: the upper bound is the result"
+        return True, "no diffusion seen within the run, single hops aside: the upper bound is the result"
     if error > CONVERGED_RELATIVE_ERROR * value:
         return False, (
             f"D = {value:.2g} cm^2/s with a standard error of {error:.2g}, more than {CONVERGED_RELATIVE_ERROR:.0%}: "
