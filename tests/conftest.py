@@ -1,4 +1,4 @@
-"""Fixtures of the whole suite. What needs AiiDA imports it when it is asked for: physics tests never start a profile."""
+"""Fixtures of the whole suite. What needs AiiDA imports it when asked for: physics tests never start a profile."""
 
 import copy
 import os

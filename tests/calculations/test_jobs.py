@@ -1,4 +1,4 @@
-"""What each CalcJob hands to its task: input.json that the task accepts, the files it names, the command, the limits."""
+"""What each CalcJob hands to its task: an input.json it accepts, the files it names, the command, the limits."""
 
 import importlib
 import json

@@ -49,7 +49,7 @@ class Shell:
 
     def start(self, *arguments: Any, **options: Any) -> subprocess.Popen:
         command, *rest = (str(argument) for argument in arguments)
-        return subprocess.Popen(  # noqa: S603 - our own commands
+        return subprocess.Popen(
             [str(Path(sys.executable).with_name(command)), *rest],
             cwd=self.folder,
             env=self.environment,

@@ -79,7 +79,7 @@ def test_files_that_are_no_archive(damage, npz):
         "truncated": whole[:-40],
         "flipped": whole[:middle] + bytes([whole[middle] ^ 255]) + whole[middle + 1 :],
     }[damage]
-    with pytest.raises(ValidationError, match="file.npz is not a NumPy archive"):
+    with pytest.raises(ValidationError, match=r"file\.npz is not a NumPy archive"):
         data.ParityData(io.BytesIO(content), filename="file.npz").store()
 
 

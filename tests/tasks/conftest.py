@@ -42,7 +42,7 @@ class Folder:
         return run_task(task, TASKS[task][0], self.path)
 
     def start(self, task: str) -> subprocess.Popen:
-        return subprocess.Popen(  # noqa: S603 - our own command
+        return subprocess.Popen(
             [sys.executable, "-m", "aiida_iontherm.tasks.cli", task],
             cwd=self.path,
             env=ENVIRONMENT,
@@ -87,7 +87,7 @@ class Folder:
 
 def run_command(*arguments: str | Path) -> str:
     """Standard output of a command that succeeds."""
-    return subprocess.run(arguments, capture_output=True, text=True, check=True, env=ENVIRONMENT).stdout  # noqa: S603
+    return subprocess.run(arguments, capture_output=True, text=True, check=True, env=ENVIRONMENT).stdout
 
 
 @pytest.fixture

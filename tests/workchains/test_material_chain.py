@@ -72,7 +72,9 @@ def test_settings_are_checked_without_the_builder_too(make_process, structure, s
 
 
 def test_potential_must_know_the_elements(make_process, potential, settings):
-    other = StructureData(ase=Atoms("AgCu", cell=np.eye(3) * 4, scaled_positions=[(0, 0, 0), (0.5, 0.5, 0.5)], pbc=True))
+    other = StructureData(
+        ase=Atoms("AgCu", cell=np.eye(3) * 4, scaled_positions=[(0, 0, 0), (0.5, 0.5, 0.5)], pbc=True)
+    )
     with pytest.raises(ValueError, match="the potential does not know Ag"):
         make_process("iontherm.material", structure=other, settings=Dict(settings), potential=potential)
 
@@ -144,7 +146,7 @@ def test_children_carry_valid_link_labels(process):
     process.inspect_force_constants()
     process.run_conductivity()
     assert len(process.submitted) == 6
-    for chain, inputs in process.submitted:
+    for _chain, inputs in process.submitted:
         validate_link_label(inputs["metadata"]["call_link_label"])
         settings = inputs["settings"].get_dict()
         if "cutoffs" in settings:

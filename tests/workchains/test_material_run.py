@@ -188,9 +188,7 @@ def test_a_ready_potential_skips_training(material_run, run_process, task_code):
         run = run_process(builder)
     assert run.is_finished_ok
     labels = sorted(job.process_label for job in jobs_of(run))
-    assert labels == sorted(
-        2 * ["MdCalculation", "ForceConstantsCalculation", "LatticeConductivityCalculation"]
-    )
+    assert labels == sorted(2 * ["MdCalculation", "ForceConstantsCalculation", "LatticeConductivityCalculation"])
     assert all(job.base.caching.is_created_from_cache for job in jobs_of(run))
     assert "training" not in run.outputs
     assert run.outputs.potential.uuid == material_run.outputs.potential.uuid

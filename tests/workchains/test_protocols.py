@@ -1,5 +1,7 @@
 """Protocols: all valid, overrides merged key by key, and whatever is wrong said in one line that names the right."""
 
+from itertools import pairwise
+
 import pytest
 import yaml
 
@@ -27,7 +29,7 @@ def test_every_protocol_is_valid(name):
 
 def test_each_protocol_is_finer_than_the_one_before():
     settings = [load_protocol(name) for name in NAMES]
-    for coarse, fine in zip(settings, settings[1:], strict=False):
+    for coarse, fine in pairwise(settings):
         assert coarse.potential.level <= fine.potential.level
         assert coarse.dynamics.production_ps < fine.dynamics.production_ps
         assert coarse.dynamics.min_extent < fine.dynamics.min_extent

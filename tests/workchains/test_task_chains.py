@@ -80,23 +80,21 @@ def test_training(start, set_up, nodes):
 
 
 def test_dynamics(set_up, nodes):
-    process = set_up(
-        "dynamics", structure=nodes["structure"], potential=nodes["potential_node"], settings=Dict(MD)
-    )
+    process = set_up("dynamics", structure=nodes["structure"], potential=nodes["potential_node"], settings=Dict(MD))
     assert task_input(process).temperature == 300.0
     assert process.ctx.inputs["potential"] is nodes["potential_node"]
 
 
 def test_force_constants(set_up, nodes):
     settings = Dict(nodes["force_constants"].get_dict() | {"supercell": [3, 3, 2]})
-    process = set_up(
-        "force_constants", structure=nodes["structure"], trajectory=nodes["trajectory"], settings=settings
-    )
+    process = set_up("force_constants", structure=nodes["structure"], trajectory=nodes["trajectory"], settings=settings)
     assert task_input(process).supercell == (3, 3, 2)
 
 
 def test_lattice_conductivity(set_up, nodes):
-    settings = Dict({"mesh": 12.0, "coarse_mesh": 8.0, "temperatures": [300.0], "mobile": "Cu", "dos_smearing_thz": 0.1})
+    settings = Dict(
+        {"mesh": 12.0, "coarse_mesh": 8.0, "temperatures": [300.0], "mobile": "Cu", "dos_smearing_thz": 0.1}
+    )
     process = set_up(
         "lattice_conductivity",
         force_constants=nodes["force_constants_node"],
@@ -136,4 +134,6 @@ def test_every_port_is_explained(name):
     spec = WorkflowFactory(f"iontherm.{name}").spec()
     ports = {key: port for key, port in spec.inputs.items() if key != "metadata"}
     assert all(port.help for port in ports.values()), [key for key, port in ports.items() if not port.help]
-    assert all(port.help for port in spec.outputs.values() if port.name not in ("remote_folder", "remote_stash", "retrieved"))
+    assert all(
+        port.help for port in spec.outputs.values() if port.name not in ("remote_folder", "remote_stash", "retrieved")
+    )
