@@ -181,6 +181,20 @@ def material_run(first_run: FirstRun) -> Any:
     return first_run.node
 
 
+@pytest.fixture(scope="session")
+def failed_run(material_run: Any, run_process: Callable[..., Any], task_code: Any) -> Any:
+    """A run with a ready potential at a temperature at which nothing holds together."""
+    from aiida.orm import Dict
+
+    from aiida_iontherm.workchains.material import MaterialWorkChain
+
+    builder = MaterialWorkChain.get_builder_from_protocol(
+        task_code, material_run.outputs.structure, potential=material_run.outputs.potential
+    )
+    builder.settings = Dict(material_run.inputs.settings.get_dict() | {"temperatures": [60000.0]})
+    return run_process(builder)
+
+
 @pytest.fixture
 def make_job(task_code: Any) -> Callable[..., Any]:
     """Make a stored job that looks as if it had run: its inputs, what was retrieved, how it ended."""

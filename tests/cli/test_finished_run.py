@@ -6,13 +6,12 @@ import json
 
 import pytest
 from aiida.cmdline.commands.cmd_verdi import verdi
-from aiida.orm import Dict, load_group
+from aiida.orm import load_group
+from ase.formula import Formula
 from click.testing import CliRunner
 
 from aiida_iontherm.cli.gather import gather
 from aiida_iontherm.physics.quantity import Quantity
-from aiida_iontherm.report.write import write_report
-from aiida_iontherm.workchains.material import MaterialWorkChain
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +33,7 @@ def data(aiida_profile):
 def test_run_tells_what_it_does(first_run):
     """The plan, the beginning and the end of each job, the results with verdicts, the report."""
     lines = first_run.output.splitlines()
-    assert lines[0] == f"CuAu: 2 atoms, {first_run.structure}"
+    assert lines[0].endswith(f": 2 atoms, {first_run.structure}")
     assert any(line.startswith("In all 12 jobs") for line in lines)
     done = [line.partition("] done  ")[2].partition(":")[0] for line in lines if "] done  " in line]
     assert len(done) == len(set(done)) == 12
@@ -55,21 +54,39 @@ def test_run_remembers_where_the_structure_came_from(first_run):
 
 def test_report_has_been_written(first_run):
     page = (first_run.report / "report.html").read_text()
-    assert "CuAu" in page
-    assert "W/(m K)" in page or "W/(m·K)" in page or "W m" in page
-    assert {path.suffix for path in first_run.report.rglob("*.*")} >= {".html", ".json", ".csv", ".png"} - {".png"}
-    assert any(first_run.report.rglob("*.svg")) or any(first_run.report.rglob("*.png"))
+    assert gather(first_run.node).title in page
+    assert "activation energy" in page.lower()
+    records = json.loads((first_run.report / "results.json").read_text())
+    assert records
+    assert len(list((first_run.report / "figures").glob("*.png"))) >= 5
+    assert any((first_run.report / "data").iterdir())
 
 
-def test_report_command(first_run, call, tmp_path):
+@pytest.fixture
+def written(monkeypatch):
+    """Reports that would be written: a dozen figures take longer than all else, and `first_run` has drawn them."""
+    reports = []
+
+    def write(report, folder):
+        reports.append((report, folder))
+        return folder / "report.html"
+
+    monkeypatch.setattr("aiida_iontherm.report.write.write_report", write)
+    return reports
+
+
+def test_report_command(first_run, call, tmp_path, written):
     result = call("report", first_run.node.pk, "-o", tmp_path / "out", *PROFILE)
     assert result.exit_code == 0, result.output
-    assert (tmp_path / "out" / "report.html").is_file()
+    assert result.output == f"Report: {tmp_path / 'out' / 'report.html'}\n"
+    ((report, folder),) = written
+    assert folder == tmp_path / "out"
+    assert len(report.quantities) == len(first_run.node.outputs.result.quantities)
 
 
-def test_gathered_report(material_run, tmp_path):
+def test_gathered_report(material_run):
     report = gather(material_run)
-    assert report.formula == "AuCu" or report.formula == "CuAu"
+    assert sorted(Formula(report.formula).count()) == ["Au", "Cu"]
     assert len(report.quantities) == len(material_run.outputs.result.quantities)
     assert list(report.kappa.temperatures) == [200.0, 300.0]
     assert [data.temperature for data in report.spectral] == [200.0, 300.0]
@@ -81,7 +98,6 @@ def test_gathered_report(material_run, tmp_path):
     assert len(report.provenance.nodes) == len(material_run.called_descendants) + 1
     assert not any(node.failed for node in report.provenance.nodes)
     assert any("three-phonon" in warning for warning in report.warnings)
-    assert write_report(report, tmp_path / "again").is_file()
 
 
 def test_results_for_people(first_run, call):
@@ -117,23 +133,14 @@ def test_why_of_a_run_that_went_well(first_run, call):
     assert result.output.strip().endswith("finished well.")
 
 
-def test_watch_a_run_that_is_over(first_run, call, tmp_path, monkeypatch):
+def test_watch_a_run_that_is_over(first_run, call, tmp_path, monkeypatch, written):
     """All jobs are listed once and the results follow."""
     monkeypatch.chdir(tmp_path)
     result = call("watch", first_run.node.pk, *PROFILE)
     assert result.exit_code == 0, result.output
     assert result.output.count("] done  ") == 12
     assert f"Report: {tmp_path / f'iontherm-report-{first_run.node.pk}'}" in result.output
-
-
-@pytest.fixture(scope="module")
-def failed_run(material_run, run_process, task_code):
-    """MD far too hot for the potential: the task ends with a physical reason three chains below the run."""
-    builder = MaterialWorkChain.get_builder_from_protocol(
-        task_code, material_run.outputs.structure, potential=material_run.outputs.potential
-    )
-    builder.settings = Dict(material_run.inputs.settings.get_dict() | {"temperatures": [50000.0]})
-    return run_process(builder)
+    assert len(written) == 1
 
 
 def test_why_names_the_deepest(failed_run, call):
@@ -180,7 +187,8 @@ def test_list_nodes(first_run, data):
 
 def test_show_nodes(first_run, data):
     outputs = first_run.node.outputs
-    assert "species Cu, Au; cutoff 4.5 Angstrom" in data("show", outputs.potential.pk)
+    species = ", ".join(outputs.potential.species)
+    assert data("show", outputs.potential.pk).startswith(f"species {species}; cutoff 4.5 Angstrom")
     assert "gamma_thz" in data("show", outputs.phonons.T300.uuid)
     records = [json.loads(line) for line in data("show", outputs.result.pk).splitlines()]
     assert len(records) == len(outputs.result.quantities)
@@ -209,10 +217,9 @@ def test_exported_potential_can_be_used(first_run, data, call, tmp_path):
     """What was trained in one run is ready for the next: no relaxation, no training."""
     path = tmp_path / "cuau.mtp"
     data("export", first_run.node.outputs.potential.pk, "-o", path)
-    result = call(
-        "run", first_run.structure, "--potential", path, "--species", "Cu,Au", "--dry-run", "--json",
-        "--overrides", first_run.overrides, *PROFILE,
-    )  # fmt: skip
+    species = ",".join(first_run.node.outputs.potential.species)
+    options = ["--potential", path, "--species", species, "--overrides", first_run.overrides, "--dry-run", "--json"]
+    result = call("run", first_run.structure, *options, *PROFILE)
     assert [step["name"] for step in json.loads(result.output)] == [
         "diffusion",
         "force_constants",

@@ -31,6 +31,7 @@ UNITS = {
     "critical_phonon_number": "1",
     "equilibrium_occupation": "1",
     "jump_probability": "1",
+    "potential_force_error": "eV/Angstrom",
 }
 
 
@@ -68,6 +69,7 @@ def test_quantities_name_the_analysis_they_come_from(quantities):
     assert makers["mobile_fraction"] == "analyse_occupation"
     # One layer joins the temperatures; each record still names the run it was read from.
     assert makers["D_Cu"] == "analyse_diffusion"
+    assert makers["potential_force_error"] == "judge_potential"
 
 
 @pytest.mark.parametrize("label", sorted(LABELS))
@@ -110,7 +112,7 @@ def test_outputs(material_run):
         assert set(outputs[name]) == LABELS, name
     # A good potential of level 6 for a simple metal: the force constants explain the forces.
     assert all(outputs.fits[label]["r2_test"] > 0.9 for label in LABELS)
-    assert outputs.potential.species == ["Cu", "Au"]
+    assert sorted(outputs.potential.species) == ["Au", "Cu"]
     assert outputs.test["configurations"] == 4
     assert outputs.training["configurations"] == 2 * 8 + 4  # both runs, and what was explored
     for label, temperature in zip(("T200", "T300"), TEMPERATURES, strict=True):
@@ -178,22 +180,6 @@ def test_second_run_takes_all_jobs_from_the_cache(material_run, run_process, tas
     assert first == second
 
 
-def test_a_ready_potential_skips_training(material_run, run_process, task_code):
-    """The jobs after training are those of the first run: same cell, same potential, taken from the cache."""
-    builder = MaterialWorkChain.get_builder_from_protocol(
-        task_code, material_run.outputs.structure, potential=material_run.outputs.potential
-    )
-    builder.settings = Dict(material_run.inputs.settings.get_dict())
-    with enable_caching(identifier=CACHED[0]):
-        run = run_process(builder)
-    assert run.is_finished_ok
-    labels = sorted(job.process_label for job in jobs_of(run))
-    assert labels == sorted(2 * ["MdCalculation", "ForceConstantsCalculation", "LatticeConductivityCalculation"])
-    assert all(job.base.caching.is_created_from_cache for job in jobs_of(run))
-    assert "training" not in run.outputs
-    assert run.outputs.potential.uuid == material_run.outputs.potential.uuid
-
-
 def test_a_failing_child_is_named(run_process, task_code, material_run):
     """EMT does not know caesium: the task says so, every chain above passes it on."""
     cesium = material_run.inputs.structure.get_ase()
@@ -207,23 +193,25 @@ def test_a_failing_child_is_named(run_process, task_code, material_run):
     assert (relax.exit_status, job.exit_status) == (210, 210)
     assert run.exit_message.startswith(f"the relaxation <{relax.pk}> failed: ")
     assert "the engine emt does not know Cs" in run.exit_message
-    assert "outputs.result" not in run.outputs
+    assert "result" not in run.outputs
 
 
-def test_absurd_temperature_fails_with_the_physics(run_process, task_code, material_run):
+def test_absurd_temperature_fails_with_the_physics(failed_run):
     """At 60 000 K the crystal flies apart; the run says at which temperature, and why."""
-    builder = MaterialWorkChain.get_builder_from_protocol(
-        task_code, material_run.outputs.structure, potential=material_run.outputs.potential
-    )
-    builder.settings = Dict(material_run.inputs.settings.get_dict() | {"temperatures": [60000.0]})
-    run = run_process(builder)
-    assert run.exit_status == 400
-    deepest = [job for job in jobs_of(run) if job.exit_status]
-    assert [job.exit_status for job in deepest] == [500]
-    assert run.exit_message.startswith("the dynamics <")
-    assert "the dynamics at 60000 K <" in run.exit_message
-    assert deepest[0].exit_message in run.exit_message
-    assert set(run.outputs) == {"structure", "potential"}
+    assert failed_run.exit_status == 400
+    (job,) = jobs_of(failed_run)
+    assert (job.process_label, job.exit_status) == ("MdCalculation", 500)
+    assert failed_run.exit_message.startswith("the dynamics <")
+    assert "the dynamics at 60000 K <" in failed_run.exit_message
+    assert job.exit_message in failed_run.exit_message
+
+
+def test_a_ready_potential_skips_relaxation_and_training(failed_run, material_run):
+    (only,) = failed_run.called
+    assert only.process_label == "DiffusionWorkChain"
+    assert set(failed_run.outputs) == {"structure", "potential"}
+    assert failed_run.outputs.potential.uuid == material_run.outputs.potential.uuid
+    assert failed_run.outputs.structure.uuid == material_run.outputs.structure.uuid
 
 
 def test_interrupted_job_goes_on(run_process, task_code, cuau):
