@@ -99,10 +99,15 @@ def run(
     plan = make_plan(structure.atoms, settings, with_training=potential is None)
     if not as_json:
         _say_plan(structure, protocol, settings, plan)
+    lacking = None if potential else _not_installed(settings)
     if dry_run:
         if as_json:
             click.echo(json.dumps([vars(step) for step in plan]))
+        elif lacking:
+            click.echo(f"Before it can run: {lacking}.", err=True)
         return
+    if lacking:
+        raise UserError(lacking)
     profile = load_profile(profile_name)
     _check_disk(plan, profile)
     builder = _builder(structure, code, protocol, changes, potential, names, scheduler)
@@ -240,15 +245,23 @@ def _check(structure: LoadedStructure, settings: Settings, potential: Path | Non
 
         MomentTensorPotential.read(potential, names).check_species(symbols)
         return
-    from aiida_iontherm.engines.embedded import check_elements, missing_packages
+    from aiida_iontherm.engines.embedded import check_elements
 
     check_elements(settings.engine.name, symbols)
-    missing = missing_packages(settings.engine.name)
-    if missing:
-        raise UserError(
-            f"the engine {settings.engine.name} needs {', '.join(missing)}: pip install "
-            f"'aiida-iontherm[{settings.engine.name}]' or choose another with --engine (see `iontherm engines`)"
-        )
+
+
+def _not_installed(settings: Settings) -> str | None:
+    """Say what the engine of these settings lacks on this machine, or ``None``."""
+    from aiida_iontherm.engines.embedded import missing_packages
+
+    name = settings.engine.name
+    missing = missing_packages(name)
+    if not missing:
+        return None
+    return (
+        f"the engine {name} needs {', '.join(missing)}: pip install 'aiida-iontherm[{name}]' or choose another with "
+        "--engine (see `iontherm engines`)"
+    )
 
 
 def _check_disk(plan: list[Step], profile: Any) -> None:

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+from importlib.metadata import entry_points
 from io import BytesIO
 
 import ase.io
@@ -135,6 +136,12 @@ def test_entry_points(name):
     assert ParserFactory(f"iontherm.{name}") is CLASSES[name][1]
     assert CLASSES[name][0].spec().inputs["metadata"]["options"]["parser_name"].default == f"iontherm.{name}"
     assert CLASSES[name][0].TASK in TASKS
+
+
+def test_engine_is_registered():
+    (point,) = entry_points(group="iontherm.engines", name="embedded")
+    assert point.load() is EmbeddedEngine
+    assert EmbeddedEngine.process_class is ReferenceCalculation
 
 
 @pytest.mark.parametrize("name", JOBS)

@@ -1,7 +1,6 @@
 """A run that is killed in the middle loses only the step it was in."""
 
 import json
-import time
 
 import ase.io
 import pytest
@@ -41,7 +40,6 @@ def test_killed_in_the_middle(shell, cuau, tiny):
     assert done == ["ReferenceCalculation", "ReferenceCalculation", "TrainCalculation"]
 
     # The job that was running lives on and ends by itself: its folder is not that of the second run.
-    started = time.monotonic()
     status, output, errors = shell.run(*command)
     assert status == 0, errors
     assert output.count("from the cache") == 3, output
@@ -55,4 +53,3 @@ def test_killed_in_the_middle(shell, cuau, tiny):
         ("LatticeConductivityCalculation", False),
     ]
     assert (shell.folder / "report" / "report.html").is_file()
-    assert time.monotonic() - started < 300

@@ -2,6 +2,7 @@
 
 import json
 
+import ase.io
 import pytest
 
 from aiida_iontherm import __version__
@@ -40,7 +41,7 @@ def test_run_without_a_profile_ends_after_the_plan(shell):
     assert errors == "Error: there is no AiiDA profile for iontherm yet: make one with `iontherm setup`\n"
 
 
-def test_setup_beside_another_profile(shell):
+def test_setup_beside_another_profile(shell, cuau):
     """Made once, left alone afterwards; the other profile keeps every byte and stays the default."""
     shell.python(OTHER_PROFILE)
     before = json.loads(shell.config)
@@ -69,10 +70,11 @@ def test_setup_beside_another_profile(shell):
     assert shell.run("iontherm", "setup", "--quiet")[:2] == (0, "")
 
     # The daemon does not run: said before anything is submitted.
-    status, output, errors = shell.run("iontherm", "run", "CsCu2I3", "--engine", "tblite", "--submit")
+    ase.io.write(shell.folder / "cuau.extxyz", cuau)
+    status, output, errors = shell.run("iontherm", "run", "cuau.extxyz", "--engine", "emt", "--submit")
     assert status == 1
-    if "needs tblite" not in errors:
-        assert errors.startswith("Error: the AiiDA daemon is not running: start it with `verdi daemon start`")
+    assert errors.startswith("Error: the AiiDA daemon is not running: start it with `verdi daemon start`")
+    assert len(errors.splitlines()) == 1
     # `verdi -p` reaches the profile that is not the default.
     status, output, errors = shell.run("verdi", "-p", "iontherm", "data", "iontherm", "list")
     assert (status, output) == (0, ""), errors

@@ -1,7 +1,7 @@
 """What the restart layer does with each way a job can end: handlers called on jobs that never ran."""
 
 import pytest
-from aiida.orm import Dict
+from aiida.orm import Dict, Int
 from aiida.plugins import WorkflowFactory
 
 from aiida_iontherm.workchains.base import TaskWorkChain
@@ -17,6 +17,7 @@ def chain(make_process, structure):
         structure=structure,
         engine=Dict({"name": "emt", "options": {}}),
         settings=Dict({"relax_cell": True}),
+        max_iterations=Int(3),
     )
     process.setup()
     return process
@@ -67,11 +68,10 @@ def test_interrupted_job_goes_on_from_its_checkpoint(chain, ended):
 
 def test_endless_interruptions_end(chain, ended):
     """A long run under a short wall time is continued many times, but not for ever."""
-    chain.ctx.max_iterations = 3
     codes = [ended(310)[1] for _ in range(3)]
     assert codes[:2] == [None, None]
     assert codes[2].status == chain.exit_codes.ERROR_MAXIMUM_ITERATIONS_EXCEEDED.status
-    assert chain.inputs.max_iterations.value >= 50
+    assert WorkflowFactory("iontherm.relax").spec().inputs["max_iterations"].default().value >= 50
 
 
 def test_lost_job_is_tried_once_more(chain, ended):
