@@ -20,5 +20,5 @@ def make(model: str, default_dtype: str = "float64") -> Calculator:
     try:
         from mace.calculators import MACECalculator
     except ImportError as error:
-        raise ImportError("mace is not installed: pip install mace-torch") from error
+        raise ImportError("mace is not installed: pip install 'aiida-iontherm[mace]'") from error
     return MACECalculator(model_paths=model, device="cpu", default_dtype=default_dtype)

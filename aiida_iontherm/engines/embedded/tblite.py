@@ -19,5 +19,5 @@ def make(method: str = "GFN1-xTB", accuracy: float = 1.0) -> Calculator:
     try:
         from tblite.ase import TBLite
     except ImportError as error:
-        raise ImportError("tblite is not installed: pip install tblite") from error
+        raise ImportError("tblite is not installed: pip install 'aiida-iontherm[tblite]'") from error
     return TBLite(method=method, accuracy=accuracy, verbosity=0)
