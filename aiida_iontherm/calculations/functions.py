@@ -172,7 +172,22 @@ def conductivity_exponents(**conductivities: ResultData) -> ResultData:
     records = [q for name in sorted(conductivities) for q in conductivities[name].quantities]
     quantities = []
     for direction in ("x", "y", "z", "average"):
-        totals = [q for q in records if q.name == "kappa_total" and q.direction == direction and q.value]
+        totals = [
+            q for q in records if q.name == "kappa_total" and q.direction == direction and q.value and q.value > 0
+        ]
+        if len({q.temperature for q in totals}) < 2:
+            quantities.append(
+                Quantity(
+                    name="kappa_exponent",
+                    value=None,
+                    unit="1",
+                    method="kappa_total ~ T^n",
+                    converged=False,
+                    reason="fewer than two temperatures have a positive kappa in this direction",
+                    direction=direction,
+                )
+            )
+            continue
         fit = temperature_exponent(
             [q.temperature for q in totals], [q.value for q in totals], [q.uncertainty for q in totals]
         )

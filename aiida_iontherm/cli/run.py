@@ -375,6 +375,11 @@ def _run_here(builder: Any, plan: list[Step], campaign: str | None, *, quiet: bo
         task = None if quiet else runner.loop.create_task(display.watch())
         try:
             runner.run_get_node(process)
+        except Exception as error:
+            if not node.is_excepted:
+                raise
+            # The process has stored its traceback; the user gets one line and the way to the rest.
+            raise UserError(f"run {node.pk} broke off: {error}. `iontherm why {node.pk}` tells more") from error
         finally:
             if task is not None:
                 task.cancel()

@@ -68,6 +68,7 @@ class TaskWorkChain(BaseRestartWorkChain):
         spec.outline(cls.setup, while_(cls.should_run_process)(cls.run_process, cls.inspect_process), cls.results)
         spec.exit_code(500, "ERROR_PHYSICS", message="{message}")
         spec.exit_code(210, "ERROR_INPUT", message="{message}")
+        spec.exit_code(410, "ERROR_TASK_FAILED", message="{message}")
 
     def start(self, parameters: dict[str, Any], **nodes: Any) -> None:
         """Fill the inputs of the first job; nodes that are ``None`` are left out."""
@@ -111,6 +112,15 @@ class TaskWorkChain(BaseRestartWorkChain):
             return None
         return ProcessHandlerReport(
             do_break=True, exit_code=self.exit_codes.ERROR_INPUT.format(message=node.exit_message)
+        )
+
+    @process_handler(priority=400)
+    def handle_failure(self, node: ProcessNode) -> ProcessHandlerReport | None:
+        """Hand the message up: a full disk, a crash or an unusable file; trying again at once would end the same."""
+        if node.exit_status not in (320, 330, 340):
+            return None
+        return ProcessHandlerReport(
+            do_break=True, exit_code=self.exit_codes.ERROR_TASK_FAILED.format(message=node.exit_message)
         )
 
 

@@ -288,6 +288,12 @@ def test_exponents_of_doubtful_conductivities_are_doubtful():
     assert all(not q.converged and "not converged at 300 K, 400 K, 600 K" in q.reason for q in quantities)
 
 
+def test_one_conductivity_has_no_exponent():
+    one = dict(list(conductivities(-1.0).items())[:1])
+    quantities = functions.conductivity_exponents(**one).quantities
+    assert all(q.value is None and "fewer than two temperatures" in q.reason for q in quantities)
+
+
 @pytest.mark.parametrize(("error", "good"), [(0.03, True), (0.06, False)])
 def test_potential_is_judged_by_forces_it_has_not_seen(error, good):
     seen = {"force_rmse_ev_per_angstrom": 0.01, "force_rms_ev_per_angstrom": 0.3}
