@@ -34,8 +34,9 @@ def test_without_a_profile(shell):
     assert errors == "Error: there is no AiiDA profile for iontherm yet: make one with `iontherm setup`\n"
 
 
-def test_run_without_a_profile_ends_after_the_plan(shell):
-    status, output, errors = shell.run("iontherm", "run", "CsCu2I3")
+def test_run_without_a_profile_ends_after_the_plan(shell, cuau):
+    cuau.write(shell.folder / "cuau.xyz", format="extxyz")
+    status, output, errors = shell.run("iontherm", "run", "cuau.xyz", "--engine", "emt")
     assert status == 1
     assert output.splitlines()[-1].startswith("In all")
     assert errors == "Error: there is no AiiDA profile for iontherm yet: make one with `iontherm setup`\n"
