@@ -14,16 +14,16 @@ from aiida_iontherm.materials.supercells import perpendicular_heights, supercell
 from aiida_iontherm.physics.mtp.basis import basis_tables
 from aiida_iontherm.workchains.settings import Settings
 
-ENGINE_SECONDS_PER_ATOM = {"chgnet": 1.2e-3, "mace": 5e-3, "tblite": 3e-2, "emt": 1e-4, "lj": 2e-4}
+ENGINE_SECONDS_PER_ATOM = {"chgnet": 3.5e-3, "mace": 5e-3, "tblite": 3e-2, "emt": 1e-4, "lj": 2e-4}
 """Energy, forces and stress of one configuration, per atom."""
 
-MTP_STEP_SECONDS = (1.0e-5, 2.7e-8)
+MTP_STEP_SECONDS = (1.0e-5, 5.5e-8)
 """One MD step per atom: a constant, and a share for each elementary moment component and neighbour."""
 
-TRAIN_SECONDS = 1.5e-6
+TRAIN_SECONDS = 1.7e-6
 """One iteration of training per atom of the set, elementary moment component and neighbour."""
 
-LINEWIDTH_SECONDS = 2.5e-7
+LINEWIDTH_SECONDS = 4.5e-7
 """One irreducible point, per mesh point and band^3."""
 
 JOB_SECONDS = 4.0
