@@ -87,6 +87,8 @@ def _setting_name(name: str) -> str:
     """Return a setting's name in words, the unit it ends with in brackets."""
     stem, _, ending = name.rpartition("_")
     unit = _SETTING_UNITS.get(ending.lower()) if stem else None
+    if unit and stem.endswith("_per"):
+        stem, unit = stem.removesuffix("_per"), f"1/{unit}"
     return f"{stem} ({unit})".replace("_", " ") if unit else name.replace("_", " ")
 
 

@@ -68,7 +68,8 @@ def describe_dos_by_species(data: DosData) -> Caption:
         f"Highest peaks: {listing(peaks)}."
     )
     share = _imaginary_share(data)
-    if share > 0:
+    # Less than that is the tail which the smearing gives to acoustic modes near zero.
+    if share >= 0.005:
         text += f" {percent(share)} of the states are imaginary (drawn at negative frequencies)."
     return Caption(
         "Vibrational density of states", text, f"Density of states by species; highest peaks: {listing(peaks)}."
