@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+NATIVE := $(shell find native -name '*.cpp' -o -name '*.hpp' -o -name CMakeLists.txt)
 
-.PHONY: demo test lint docs clean
+.PHONY: demo test lint docs native clean
 
 demo: $(VENV)/.demo
 	$(BIN)/iontherm setup --quiet
@@ -21,24 +22,34 @@ lint: $(VENV)/.test
 docs: $(VENV)/.docs
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
 
+# Compiles what changed in native/ and puts the module beside the Python files; needs no network.
+native: $(VENV)/.base
+
 # The pip that venv brings cannot resolve this set of packages: upgrade it first.
-$(VENV)/.base: pyproject.toml
+$(VENV)/.dependencies: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -e .
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=26.2'
+	$(BIN)/python -m pip install --quiet --group native
+	$(BIN)/python -m pip install --quiet --only-deps .
 	touch $@
 
-$(VENV)/.demo: $(VENV)/.base
-	$(BIN)/python -m pip install --quiet -e '.[chgnet]'
+# Without isolation: a fresh environment for each build would compile everything each time.
+$(VENV)/.base: $(VENV)/.dependencies $(NATIVE)
+	$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps -e .
 	touch $@
 
-$(VENV)/.test: $(VENV)/.base
-	$(BIN)/python -m pip install --quiet -e '.[test]'
+# The extras need not be installed again when only the compiled module is renewed, hence the bar.
+$(VENV)/.demo: pyproject.toml | $(VENV)/.base
+	$(BIN)/python -m pip install --quiet --only-deps '.[chgnet]'
 	touch $@
 
-$(VENV)/.docs: $(VENV)/.base
-	$(BIN)/python -m pip install --quiet -e '.[docs]'
+$(VENV)/.test: pyproject.toml | $(VENV)/.base
+	$(BIN)/python -m pip install --quiet --only-deps '.[test]'
+	touch $@
+
+$(VENV)/.docs: pyproject.toml | $(VENV)/.base
+	$(BIN)/python -m pip install --quiet --only-deps '.[docs]'
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist docs/_build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) build dist docs/_build aiida_iontherm/_native.*.so .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

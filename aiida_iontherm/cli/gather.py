@@ -25,7 +25,7 @@ from aiida_iontherm.report.model import (
 if TYPE_CHECKING:
     from aiida.orm import ProcessNode
 
-PACKAGES = ("aiida-iontherm", "aiida-core", "phonopy", "phono3py", "hiphive", "motep", "ase", "chgnet", "numpy")
+PACKAGES = ("aiida-iontherm", "aiida-core", "phonopy", "phono3py", "hiphive", "ase", "chgnet", "numpy")
 
 
 def gather(run: ProcessNode) -> ReportInput:

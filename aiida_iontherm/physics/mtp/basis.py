@@ -1,47 +1,52 @@
-"""Which contractions of moment tensors make up the basis of a given level, and how to compute them.
+"""How to compute the basis scalars of a level: tables of elementary moments and of their products.
 
-A moment tensor of a neighbourhood is M_{mu,nu} = sum_j f_mu(r_j) r_j x ... x r_j (nu times), Eq. 3 of Novikov et al.,
-Mach. Learn.: Sci. Technol. 2, 025002 (2021). Its level is 2 + 4 mu + nu, that of a contraction to a scalar is the
-sum over its moments. A basis of level L holds the scalars of level <= L (A. V. Shapeev, Multiscale Model. Simul. 14,
-1153 (2016), Sec. 3) that contract at most four moments: the sets in the potential files that are in use stop there
-(their level 10 has M_00^4 but not M_00^5), and the same set makes our files theirs.
+Evaluation of a scalar splits its moments into two halves of at most two (`contractions`): the tensor of each half, with
+the indices bound to the other half left open, is computed once for all scalars that need it, and the scalar is a sum of
+products of components of two such tensors. Tensors are symmetric within the open indices of each moment, so a component
+is named by powers (a, b, c) of x, y, z per moment. Where several splits give the same scalar, the one is taken that
+needs the fewest terms not needed elsewhere; a few passes over all scalars settle the choice.
 
-A connected contraction is a multigraph: a vertex for each moment, an edge for each contracted index, vertex i of
-degree nu_i. Scalars are products of connected contractions. They are evaluated by absorbing one vertex after the
-other into a tensor that is symmetric within the open indices of each vertex, so that every component is named by a
-triple of powers (a, b, c) of x, y, z per vertex.
+This matters for speed: a half is the product of two elementary moments, so all deeper products are scalars, which the
+kernel folds into one quadratic form. At level 22 it leaves 40 % of the products that contracting one moment after the
+other needs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
-from itertools import combinations_with_replacement, permutations
+from itertools import product as cartesian_product
 from math import factorial
 
 import numpy as np
 import numpy.typing as npt
 
-MAX_MOMENTS = 4
-"""Largest number of moments in one basis scalar (five-body terms and below)."""
-
-Moment = tuple[int, int]
-"""(mu, nu) of a moment tensor."""
+from aiida_iontherm.physics.mtp.contractions import Graph, Moment, connected_contractions, scalar_products
 
 Powers = tuple[int, int, int]
 """Powers of x, y and z: one component of a symmetric tensor."""
 
-Graph = tuple[tuple[Moment, ...], tuple[tuple[int, ...], ...]]
-"""Moments and the symmetric matrix of numbers of contracted indices between them."""
+Elementary = tuple[int, Powers]
+"""mu and powers of a component of a moment tensor."""
+
+Half = tuple[int, tuple[Moment, Powers], tuple[Moment, Powers]]
+"""Component of two moments contracted over a number of indices, with the powers left open on each."""
+
+Operand = Elementary | Half | int
+"""What a term of a scalar multiplies; a number is a connected scalar of three moments."""
+
+Expansion = dict[tuple[Operand, Operand], int]
+"""A sum of products."""
+
+# What a term costs the kernel per group of atoms, in loads and arithmetic, relative to each other: three passes (forward,
+# and the adjoint of either factor) for a term of a half, two shorter ones for a term of the quadratic form.
+_HALF_TERM, _HALF, _PAIR_TERM = 3.0, 2.0, 1.4
+_PASSES = 3
 
 
-def moment_level(mu: int, nu: int) -> int:
-    """Level of a moment tensor, 2 + 4 mu + nu."""
-    return 2 + 4 * mu + nu
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BasisTables:
     """Recipe to compute all basis scalars of a neighbourhood, in the layout of MLIP's ``.mtp`` files.
 
@@ -66,20 +71,6 @@ class BasisTables:
     n_radial: int
 
 
-def connected_contractions(level: int) -> list[Graph]:
-    """All connected contractions to a scalar up to a level, each once, ordered by level."""
-    graphs = []
-    for moments in _multisets(level):
-        seen = set()
-        for matrix in _symmetric_matrices(tuple(nu for _, nu in moments)):
-            if _is_connected(matrix):
-                canonical = _canonical(moments, matrix)
-                if canonical not in seen:
-                    seen.add(canonical)
-                    graphs.append((moments, canonical))
-    return sorted(graphs, key=lambda graph: (_graph_level(graph), len(graph[0]), graph))
-
-
 @lru_cache(maxsize=16)
 def basis_tables(level: int) -> BasisTables:
     """Build the tables of a level.
@@ -97,112 +88,175 @@ def basis_tables(level: int) -> BasisTables:
     if level < 2 or level % 2:
         raise ValueError(f"an MTP level is an even number from 2 on, not {level}")
     connected = connected_contractions(level)
-    products = sorted(_products(connected, level), key=lambda product: (len(product), product))
-    builder = _TableBuilder()
-    builder.collect_basic(connected)
-    connected_index = [builder.scalar(graph) for graph in connected]
-    known: dict[tuple[int, ...], int] = {(factor,): index for factor, index in enumerate(connected_index)}
-    for product in products:
-        if product not in known:
-            known[product] = builder.product(known[product[:-1]], connected_index[product[-1]])
+    products = sorted(scalar_products(connected, level), key=lambda product: (len(product), product))
+    triples = {
+        index: min(_expansions(*graph), key=len) for index, graph in enumerate(connected) if len(graph[0]) == 3
+    }
+    chosen = _choose([_options(product, connected) for product in products], triples)
+    return _tables(connected, chosen, triples)
+
+
+def _options(product: tuple[int, ...], connected: list[Graph]) -> list[Expansion]:
+    """All ways to write a product of connected scalars as a sum over two halves; none for a moment of rank 0."""
+    graphs = [connected[index] for index in product]
+    moments, matrix = _united(graphs)
+    if len(moments) == 1:
+        return [{}]
+    options = _expansions(moments, matrix)
+    if sorted(len(graph[0]) for graph in graphs) == [1, 3]:
+        lone, triple = sorted(product, key=lambda index: len(connected[index][0]))
+        options.append({((connected[lone][0][0][0], (0, 0, 0)), triple): 1})
+    return options
+
+
+def _united(graphs: list[Graph]) -> Graph:
+    """Disconnected graph of several connected ones."""
+    moments = tuple(moment for graph in graphs for moment in graph[0])
+    matrix = [[0] * len(moments) for _ in moments]
+    first = 0
+    for graph in graphs:
+        for i, row in enumerate(graph[1]):
+            matrix[first + i][first : first + len(row)] = row
+        first += len(graph[0])
+    return moments, tuple(tuple(row) for row in matrix)
+
+
+_SPLITS: dict[int, list[tuple[tuple[int, ...], tuple[int, ...]]]] = {
+    2: [((0,), (1,))],
+    3: [((0, 1), (2,)), ((0, 2), (1,)), ((1, 2), (0,))],
+    4: [((0, 1), (2, 3)), ((0, 2), (1, 3)), ((0, 3), (1, 2))],
+}
+
+
+def _expansions(moments: tuple[Moment, ...], matrix: tuple[tuple[int, ...], ...]) -> list[Expansion]:
+    """Write a contraction as a sum of products, for each way to split its moments into halves."""
+    return [_expansion(moments, matrix, left, right) for left, right in _SPLITS[len(moments)]]
+
+
+def _expansion(
+    moments: tuple[Moment, ...], matrix: tuple[tuple[int, ...], ...], left: tuple[int, ...], right: tuple[int, ...]
+) -> Expansion:
+    bonds = [(i, j) for i in left for j in right if matrix[i][j]]
+    terms: Expansion = {}
+    for bound in cartesian_product(*[_powers(matrix[i][j]) for i, j in bonds]):
+        weight = 1
+        open_powers: list[Powers] = [(0, 0, 0)] * len(moments)
+        for (i, j), powers in zip(bonds, bound, strict=True):
+            weight *= _multinomial(powers)
+            open_powers[i] = _add(open_powers[i], powers)
+            open_powers[j] = _add(open_powers[j], powers)
+        pair = (_operand(moments, matrix, left, open_powers), _operand(moments, matrix, right, open_powers))
+        # A half of one moment has two entries, one of two has three: tuples of unequal kinds compare by their length.
+        if (len(pair[1]), pair[1]) < (len(pair[0]), pair[0]):  # type: ignore[operator]
+            pair = (pair[1], pair[0])
+        terms[pair] = terms.get(pair, 0) + weight
+    return terms
+
+
+def _operand(
+    moments: tuple[Moment, ...], matrix: tuple[tuple[int, ...], ...], half: tuple[int, ...], open_powers: list[Powers]
+) -> Elementary | Half:
+    if len(half) == 1:
+        return moments[half[0]][0], open_powers[half[0]]
+    first, second = sorted((moments[i], open_powers[i]) for i in half)
+    return matrix[half[0]][half[1]], first, second
+
+
+def _choose(options: list[list[Expansion]], triples: dict[int, Expansion]) -> list[Expansion]:
+    """Pick for each scalar the expansion that adds least to what the others need already."""
+    used: Counter[Operand] = Counter()
+    paired: Counter[tuple[Operand, Operand]] = Counter()
+    halves = [[_halves(option) for option in alternatives] for alternatives in options]
+
+    def cost(scalar: int, option: int) -> float:
+        new = sum(_HALF_TERM * _n_terms(half, triples) + _HALF for half in halves[scalar][option] if not used[half])
+        return new + _PAIR_TERM * sum(1 for pair in options[scalar][option] if not paired[pair])
+
+    def count(scalar: int, option: int, sign: int) -> None:
+        for half in halves[scalar][option]:
+            used[half] += sign
+        for pair in options[scalar][option]:
+            paired[pair] += sign
+
+    choice = [-1] * len(options)
+    for _ in range(_PASSES):
+        for scalar, alternatives in enumerate(options):
+            if choice[scalar] >= 0:
+                if len(alternatives) == 1:
+                    continue
+                count(scalar, choice[scalar], -1)
+            choice[scalar] = min(range(len(alternatives)), key=lambda option: cost(scalar, option))  # noqa: B023
+            count(scalar, choice[scalar], 1)
+    return [alternatives[option] for alternatives, option in zip(options, choice, strict=True)]
+
+
+def _halves(expansion: Expansion) -> list[Half | int]:
+    return sorted({x for pair in expansion for x in pair if isinstance(x, int) or len(x) == 3}, key=_operand_order)
+
+
+def _n_terms(half: Half | int, triples: dict[int, Expansion]) -> int:
+    return len(triples[half]) if isinstance(half, int) else (half[0] + 1) * (half[0] + 2) // 2
+
+
+def _operand_order(half: Half | int) -> tuple[object, ...]:
+    """Halves of the same two moments together, for the sake of caches; then the scalars of three moments."""
+    if isinstance(half, int):
+        return True, half
+    edges, first, second = half
+    return False, first[0], second[0], edges, first[1], second[1]
+
+
+def _tables(connected: list[Graph], chosen: list[Expansion], triples: dict[int, Expansion]) -> BasisTables:
+    """Number elementary moments, halves and scalars, in this order, and write down the terms of each."""
+    number: dict[Operand, int] = {}
+    basic: list[tuple[int, int, int, int]] = []
+    # The file format wants the elementary components in front, and whole tensors.
+    for mu, nu in sorted({moment for moments, _ in connected for moment in moments}):
+        for powers in _powers(nu):
+            number[mu, powers] = len(basic)
+            basic.append((mu, *powers))
+    halves = {half for expansion in chosen for half in _halves(expansion)}
+    halves |= {half for index in halves if isinstance(index, int) for half in _halves(triples[index])}
+    times: list[tuple[int, int, int, int]] = []
+    n_moments = len(basic)
+
+    def add(terms: Iterable[tuple[tuple[Operand, Operand], int]]) -> int:
+        nonlocal n_moments
+        numbered = sorted((*sorted((number[i], number[j])), weight) for (i, j), weight in terms)
+        times.extend((i, j, weight, n_moments) for i, j, weight in numbered)
+        n_moments += 1
+        return n_moments - 1
+
+    for half in sorted(halves, key=_operand_order):
+        number[half] = add(triples[half].items() if isinstance(half, int) else _half_terms(half))
+    whole = {frozenset(triples[index].items()): number[index] for index in halves if isinstance(index, int)}
+    scalars, lone = [], iter([graph for graph in connected if len(graph[0]) == 1])
+    for expansion in chosen:
+        if not expansion:  # a moment of rank 0 is a scalar by itself; they come in the order of the connected ones
+            scalars.append(number[next(lone)[0][0][0], (0, 0, 0)])
+        else:
+            known = whole.get(frozenset(expansion.items()))
+            scalars.append(add(expansion.items()) if known is None else known)
     return BasisTables(
-        basic=np.array(builder.basic, dtype=np.int32).reshape(-1, 4),
-        times=np.array(builder.times, dtype=np.int32).reshape(-1, 4),
-        scalars=np.array([known[product] for product in products], dtype=np.int32),
-        n_moments=builder.n_moments,
-        n_radial=max(row[0] for row in builder.basic) + 1,
+        basic=np.array(basic, dtype=np.int32).reshape(-1, 4),
+        times=np.array(times, dtype=np.int32).reshape(-1, 4),
+        scalars=np.array(scalars, dtype=np.int32),
+        n_moments=n_moments,
+        n_radial=max(row[0] for row in basic) + 1,
     )
 
 
-def _graph_level(graph: Graph) -> int:
-    return sum(moment_level(*moment) for moment in graph[0])
+def _half_terms(half: Half) -> Iterator[tuple[tuple[Operand, Operand], int]]:
+    """Two moments contracted over `half[0]` indices, component by component."""
+    edges, ((mu, _), open_powers), ((other_mu, _), other_powers) = half
+    terms: Counter[tuple[Operand, Operand]] = Counter()
+    for bound in _powers(edges):
+        pair = sorted([(mu, _add(open_powers, bound)), (other_mu, _add(other_powers, bound))])
+        terms[pair[0], pair[1]] += _multinomial(bound)
+    yield from terms.items()
 
 
-def _multisets(level: int) -> Iterator[tuple[Moment, ...]]:
-    """Multisets of moments within the level that can form a connected scalar."""
-    for mu in range((level - 2) // 4 + 1):
-        yield ((mu, 0),)
-    moments = [
-        (mu, nu)
-        for mu in range(level // 4 + 1)
-        for nu in range(1, level)
-        # a moment of rank nu needs at least one partner of rank 1 and, to bind all its indices, nu of them or
-        # fewer with more indices each: the cheapest partner costs 2 + nu in a single moment
-        if moment_level(mu, nu) + 2 + nu <= level
-    ]
-    for count in range(2, MAX_MOMENTS + 1):
-        for moments_chosen in combinations_with_replacement(moments, count):
-            ranks = [nu for _, nu in moments_chosen]
-            total = sum(ranks)
-            if (
-                total % 2 == 0
-                and 2 * max(ranks) <= total
-                and sum(moment_level(*moment) for moment in moments_chosen) <= level
-            ):
-                yield moments_chosen
-
-
-def _symmetric_matrices(degrees: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], ...]]:
-    """Symmetric non-negative integer matrices with zero diagonal and given row sums."""
-    n = len(degrees)
-    matrix = [[0] * n for _ in range(n)]
-
-    def fill(row: int, column: int, left: list[int]) -> Iterator[tuple[tuple[int, ...], ...]]:
-        if row == n:
-            yield tuple(tuple(line) for line in matrix)
-            return
-        if column == n:
-            if left[row] == 0:
-                yield from fill(row + 1, row + 2, left)
-            return
-        for edges in range(min(left[row], left[column]) + 1):
-            matrix[row][column] = matrix[column][row] = edges
-            left[row] -= edges
-            left[column] -= edges
-            yield from fill(row, column + 1, left)
-            left[row] += edges
-            left[column] += edges
-        matrix[row][column] = matrix[column][row] = 0
-
-    yield from fill(0, 1, list(degrees))
-
-
-def _is_connected(matrix: tuple[tuple[int, ...], ...]) -> bool:
-    reached, todo = {0}, [0]
-    while todo:
-        row = todo.pop()
-        for column, edges in enumerate(matrix[row]):
-            if edges and column not in reached:
-                reached.add(column)
-                todo.append(column)
-    return len(reached) == len(matrix)
-
-
-def _canonical(moments: tuple[Moment, ...], matrix: tuple[tuple[int, ...], ...]) -> tuple[tuple[int, ...], ...]:
-    """Largest matrix under exchange of equal moments: the same for isomorphic graphs."""
-    classes: dict[Moment, list[int]] = {}
-    for vertex, moment in enumerate(moments):
-        classes.setdefault(moment, []).append(vertex)
-    orders: list[tuple[int, ...]] = [()]
-    for moment in sorted(classes):  # combinations_with_replacement keeps equal moments adjacent and sorted
-        orders = [order + choice for order in orders for choice in permutations(classes[moment])]
-    return max(tuple(tuple(matrix[i][j] for j in order) for i in order) for order in orders)
-
-
-def _products(graphs: list[Graph], level: int) -> Iterator[tuple[int, ...]]:
-    """Multisets of connected scalars, as sorted index tuples, within the level and the number of moments."""
-    levels = [_graph_level(graph) for graph in graphs]
-    sizes = [len(graph[0]) for graph in graphs]
-
-    def extend(chosen: tuple[int, ...], first: int, level_left: int, size_left: int) -> Iterator[tuple[int, ...]]:
-        for index in range(first, len(graphs)):
-            if levels[index] <= level_left and sizes[index] <= size_left:
-                yield (*chosen, index)
-                yield from extend((*chosen, index), index, level_left - levels[index], size_left - sizes[index])
-
-    yield from extend((), 0, level, MAX_MOMENTS)
-
-
+@lru_cache(maxsize=64)
 def _powers(rank: int) -> list[Powers]:
     return [(a, b, rank - a - b) for a in range(rank, -1, -1) for b in range(rank - a, -1, -1)]
 
@@ -210,107 +264,6 @@ def _powers(rank: int) -> list[Powers]:
 def _multinomial(powers: Powers) -> int:
     """Count the index tuples that a set of powers stands for."""
     return factorial(sum(powers)) // (factorial(powers[0]) * factorial(powers[1]) * factorial(powers[2]))
-
-
-def _absorption_order(graph: Graph) -> tuple[int, ...]:
-    """Order of vertices whose intermediate tensors have the fewest components, each next one connected."""
-    moments, matrix = graph
-    best: tuple[tuple[int, ...], tuple[int, ...]] | None = None
-    for order in permutations(range(len(moments))):
-        cost = 0
-        for size in range(1, len(order)):
-            inside, outside = order[:size], order[size:]
-            if not any(matrix[order[size]][i] for i in inside):
-                break
-            components = 1
-            for i in inside:
-                open_indices = sum(matrix[i][j] for j in outside)
-                components *= (open_indices + 1) * (open_indices + 2) // 2
-            cost += components
-        else:
-            key = ((cost,), order)
-            if best is None or key < best:
-                best = key
-    if best is None:
-        raise ValueError("the contraction is not connected")
-    return best[1]
-
-
-@dataclass
-class _TableBuilder:
-    """Collects elementary moments and products; every component is computed once, whoever asks for it."""
-
-    basic: list[tuple[int, int, int, int]] = field(default_factory=list)
-    times: list[tuple[int, int, int, int]] = field(default_factory=list)
-    n_moments: int = 0
-    _elementary: dict[tuple[int, Powers], int] = field(default_factory=dict)
-    _components: dict[tuple[object, tuple[Powers, ...]], int] = field(default_factory=dict)
-
-    def collect_basic(self, graphs: list[Graph]) -> None:
-        """Give the elementary components the first numbers: the file format wants them in front."""
-        for mu, nu in sorted({moment for moments, _ in graphs for moment in moments}):
-            for powers in _powers(nu):
-                self._elementary[mu, powers] = self.n_moments
-                self.basic.append((mu, *powers))
-                self.n_moments += 1
-
-    def product(self, left: int, right: int) -> int:
-        """Return a new component m[left] m[right]."""
-        self.times.append((left, right, 1, self.n_moments))
-        self.n_moments += 1
-        return self.n_moments - 1
-
-    def scalar(self, graph: Graph) -> int:
-        """Return the index of a connected contraction."""
-        moments, matrix = graph
-        order = _absorption_order(graph)
-        moments = tuple(moments[i] for i in order)
-        matrix = tuple(tuple(matrix[i][j] for j in order) for i in order)
-        return self._component(moments, matrix, ((0, 0, 0),) * len(moments))
-
-    def _component(
-        self, moments: tuple[Moment, ...], matrix: tuple[tuple[int, ...], ...], open_powers: tuple[Powers, ...]
-    ) -> int:
-        """Component of the tensor left when the edges among `moments` are contracted.
-
-        `open_powers` names, vertex by vertex, the powers of the indices that stay open.
-        """
-        last = len(moments) - 1
-        if last == 0:
-            return self._elementary[moments[0][0], open_powers[0]]
-        key = ((moments, matrix), open_powers)
-        if key in self._components:
-            return self._components[key]
-        inner = tuple(row[:last] for row in matrix[:last])
-        terms: dict[tuple[int, int], int] = {}
-        for bound in _bound_powers(matrix[last][:last]):
-            weight = 1
-            new_vertex = open_powers[last]
-            for powers in bound:
-                weight *= _multinomial(powers)
-                new_vertex = _add(new_vertex, powers)
-            rest = tuple(_add(powers, extra) for powers, extra in zip(open_powers[:last], bound, strict=True))
-            pair = (
-                self._component(moments[:last], inner, rest),
-                self._elementary[moments[last][0], new_vertex],
-            )
-            pair = (min(pair), max(pair))
-            terms[pair] = terms.get(pair, 0) + weight
-        target = self.n_moments
-        self.n_moments += 1
-        self._components[key] = target
-        self.times.extend((i, j, weight, target) for (i, j), weight in sorted(terms.items()))
-        return target
-
-
-def _bound_powers(edges: tuple[int, ...]) -> Iterator[tuple[Powers, ...]]:
-    """For each earlier vertex, the powers of the indices it binds to the new one."""
-    if not edges:
-        yield ()
-        return
-    for first in _powers(edges[0]):
-        for others in _bound_powers(edges[1:]):
-            yield (first, *others)
 
 
 def _add(left: Powers, right: Powers) -> Powers:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ase.calculators.calculator import Calculator, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 
-from aiida_iontherm.physics.mtp.motep_backend import Kernel
+from aiida_iontherm.physics.mtp.kernel import Kernel
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -32,7 +32,7 @@ class MtpCalculator(Calculator):
         Sums over neighbours then come in the order of a fresh start, which makes a continued run identical, bit by
         bit, to one that was never interrupted.
         """
-        self._kernel.neighbours.reset()
+        self._kernel.reset()
         self.results = {}
 
     def calculate(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +12,15 @@ import numpy as np
 import numpy.typing as npt
 from ase.data import atomic_numbers
 
-from aiida_iontherm.physics.mtp import motep_backend
 from aiida_iontherm.physics.mtp.basis import BasisTables, basis_tables
+from aiida_iontherm.physics.mtp.files import MtpFile, read_mtp_file, species_tag, write_mtp_file
+from aiida_iontherm.physics.mtp.kernel import Kernel, compile_potential
 
 if TYPE_CHECKING:
     from ase import Atoms
     from ase.calculators.calculator import Calculator
+
+    from aiida_iontherm import _native
 
 Array = npt.NDArray[np.float64]
 
@@ -73,6 +77,8 @@ class MomentTensorPotential:
         In eV.
     moment_coeffs : float array [scalars]
     scaling : float
+    source : MtpFile or None
+        The file it was read from: what that says beyond the potential is written back.
     """
 
     species: tuple[str, ...]
@@ -83,6 +89,7 @@ class MomentTensorPotential:
     species_coeffs: Array
     moment_coeffs: Array
     scaling: float = 1.0
+    source: MtpFile | None = None
 
     def __post_init__(self) -> None:
         n = len(self.species)
@@ -157,22 +164,77 @@ class MomentTensorPotential:
 
     @classmethod
     def read(cls, path: str | Path, species: list[str] | tuple[str, ...]) -> MomentTensorPotential:
-        """Read a ``.mtp`` file. The format carries no element names: give them in the order of the file.
+        """Read a ``.mtp`` file of MLIP-2, MLIP-3 or motep.
+
+        The format carries no element names: give them in the order of the file.
 
         Raises
         ------
         ValueError
-            If the file is no complete, finite potential or has another number of species.
+            If the file is no complete, finite potential, has another number of species, or names (as ours do) the same
+            species in another order.
         """
-        return cls(**motep_backend.read_file(Path(path), tuple(species)))
+        path = Path(path)
+        content = read_mtp_file(path)
+        if content.species_count != len(species):
+            raise ValueError(
+                f"{path} holds {content.species_count} species but {len(species)} names were given "
+                f"({', '.join(species)})"
+            )
+        if content.species is not None and content.species != tuple(species):
+            raise ValueError(
+                f"{path} is a potential of {', '.join(content.species)} in this order, not of {', '.join(species)}"
+            )
+        return cls(
+            species=tuple(species),
+            tables=content.tables,
+            min_distance=content.min_distance,
+            cutoff=content.cutoff,
+            radial_coeffs=content.radial_coeffs,
+            species_coeffs=content.species_coeffs,
+            moment_coeffs=content.moment_coeffs,
+            scaling=content.scaling,
+            source=content,
+        )
 
     def write(self, path: str | Path) -> None:
         """Write a ``.mtp`` file in the flat layout that MLIP-2, MLIP-3 and motep all read."""
-        motep_backend.write_file(Path(path), self)
+        content = MtpFile(
+            species_count=len(self.species),
+            tables=self.tables,
+            min_distance=self.min_distance,
+            cutoff=self.cutoff,
+            radial_coeffs=self.radial_coeffs,
+            species_coeffs=self.species_coeffs,
+            moment_coeffs=self.moment_coeffs,
+            scaling=self.scaling,
+            potential_tag=species_tag(self.species),
+        )
+        if self.source is not None:
+            content = dataclasses.replace(
+                content,
+                potential_name=self.source.potential_name,
+                potential_tag=self.source.potential_tag or content.potential_tag,
+                metadata=self.source.metadata,
+                # A selection belongs to the coefficients it was made with.
+                selection_state=self.source.selection_state if self._has_coefficients_of(self.source) else b"",
+            )
+        write_mtp_file(Path(path), content)
+
+    def _has_coefficients_of(self, source: MtpFile) -> bool:
+        return all(
+            np.array_equal(getattr(self, name), getattr(source, name))
+            for name in ("radial_coeffs", "species_coeffs", "moment_coeffs")
+        )
 
     def replace(self, **changes: Any) -> MomentTensorPotential:
         """Return a copy with other coefficients."""
         return dataclasses.replace(self, **changes)
+
+    @cached_property
+    def compiled(self) -> _native.Potential:
+        """The form that the compiled kernel works with; made at the first use."""
+        return compile_potential(self)
 
     def evaluate(self, atoms: Atoms, virials: bool = True, grades: bool = False) -> Evaluation:
         """Energies, forces, stress and, if wanted, per-atom virials of one configuration.
@@ -186,7 +248,7 @@ class MomentTensorPotential:
         """
         if grades:
             raise ValueError("this potential carries no active set, so it has no extrapolation grades")
-        return motep_backend.Kernel(self).evaluate(atoms, virials=virials)
+        return Kernel(self, skin=0.0).evaluate(atoms, virials=virials)
 
     def calculator(self) -> Calculator:
         """Return an ASE calculator with energy, energies, forces and stress."""

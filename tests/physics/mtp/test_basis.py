@@ -7,7 +7,8 @@ import pytest
 from motep.io.mlip.mtp import read_mtp
 from scipy.spatial.transform import Rotation
 
-from aiida_iontherm.physics.mtp.basis import BasisTables, basis_tables, connected_contractions
+from aiida_iontherm.physics.mtp.basis import BasisTables, basis_tables
+from aiida_iontherm.physics.mtp.contractions import connected_contractions
 
 # A. V. Shapeev's files as MLIP distributes them; also read from the files below.
 SCALARS = {2: 1, 4: 2, 6: 5, 8: 9, 10: 16, 12: 29, 14: 52, 16: 92, 18: 163, 20: 288, 22: 500}

@@ -1,0 +1,53 @@
+import numpy as np
+import numpy.typing as npt
+
+_Doubles = npt.NDArray[np.float64]
+_Integers = npt.NDArray[np.int32]
+_Flags = npt.NDArray[np.bool_]
+
+def instruction_sets() -> list[str]: ...
+
+class Basis:
+    def __init__(
+        self,
+        basic: _Integers,
+        times: _Integers,
+        scalars: _Integers,
+        n_moments: int,
+        n_functions: int,
+        instructions: str = "",
+    ) -> None: ...
+    @property
+    def instructions(self) -> str: ...
+    @property
+    def counts(self) -> dict[str, int]: ...
+
+class Potential:
+    def __init__(
+        self,
+        basis: Basis,
+        min_distance: float,
+        cutoff: float,
+        scaling: float,
+        radial_coeffs: _Doubles,
+        species_coeffs: _Doubles,
+        moment_coeffs: _Doubles,
+    ) -> None: ...
+
+class Evaluator:
+    def __init__(self, potential: Potential, skin: float, threads: int = 1) -> None: ...
+    def update(self, positions: _Doubles, species: _Integers, cell: _Doubles, periodic: _Flags) -> bool: ...
+    def run(self, virials: bool = False) -> tuple[_Doubles, _Doubles, _Doubles, _Doubles | None, float]: ...
+    def atom_gradients(self) -> tuple[_Doubles, _Doubles]: ...
+    def reset(self) -> None: ...
+    @property
+    def n_candidates(self) -> int: ...
+
+class TrainingSet:
+    def __init__(self, potential: Potential, threads: int = 1) -> None: ...
+    def add(self, positions: _Doubles, species: _Integers, cell: _Doubles, periodic: _Flags) -> None: ...
+    def predict(self, potential: Potential) -> tuple[_Doubles, _Doubles, _Doubles]: ...
+    def gradient(
+        self, potential: Potential, energy_weights: _Doubles, force_weights: _Doubles, virial_weights: _Doubles
+    ) -> tuple[_Doubles, _Doubles]: ...
+    def design(self, potential: Potential, first: int, last: int) -> _Doubles: ...

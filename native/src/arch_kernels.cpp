@@ -1,0 +1,15 @@
+// The sweeps for one instruction set; compiled once per set with IONTHERM_ARCH and IONTHERM_LANES (see CMakeLists.txt).
+#include "iontherm/run_sweep.hpp"
+#include "iontherm/training_sweeps.hpp"
+
+#define IONTHERM_TEXT_OF(name) #name
+#define IONTHERM_TEXT(name) IONTHERM_TEXT_OF(name)
+
+namespace iontherm {
+namespace IONTHERM_ARCH {
+
+extern const Sweeps sweeps;
+const Sweeps sweeps = {IONTHERM_TEXT(IONTHERM_ARCH), lanes, &run, &gradient, &atom_gradients, &design};
+
+}  // namespace IONTHERM_ARCH
+}  // namespace iontherm

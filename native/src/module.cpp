@@ -1,0 +1,201 @@
+// Python face of the compiled sweeps: NumPy arrays in, NumPy arrays out. Units and physics are the caller's.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include "iontherm/training_set.hpp"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace {
+
+using iontherm::Basis;
+using iontherm::Cell;
+using iontherm::Evaluator;
+using iontherm::Potential;
+using iontherm::Tables;
+using iontherm::TrainingSet;
+
+template <int n>
+using Doubles = nb::ndarray<const double, nb::ndim<n>, nb::c_contig, nb::device::cpu>;
+template <int n>
+using Integers = nb::ndarray<const std::int32_t, nb::ndim<n>, nb::c_contig, nb::device::cpu>;
+using Flags = nb::ndarray<const bool, nb::shape<3>, nb::c_contig, nb::device::cpu>;
+using Result = nb::ndarray<nb::numpy, double>;
+
+Result new_array(std::initializer_list<std::size_t> shape, double*& data) {
+    std::size_t size = 1;
+    for (std::size_t n : shape) size *= n;
+    data = new double[size]();
+    nb::capsule owner(data, [](void* p) noexcept { delete[] static_cast<double*>(p); });
+    return Result(data, shape.size(), shape.begin(), owner);
+}
+
+Cell to_cell(const Doubles<2>& cell) {
+    if (cell.shape(0) != 3 || cell.shape(1) != 3) throw std::invalid_argument("a cell is a 3 x 3 array");
+    Cell result;
+    for (int a = 0; a < 3; ++a)
+        for (int b = 0; b < 3; ++b) result[a][b] = cell(a, b);
+    return result;
+}
+
+std::size_t checked_atoms(const Doubles<2>& positions, const Integers<1>& species) {
+    if (positions.shape(1) != 3 || positions.shape(0) != species.shape(0)) throw std::invalid_argument("positions are [n, 3] and species [n]");
+    return positions.shape(0);
+}
+
+std::vector<std::array<int, 4>> rows_of_four(const Integers<2>& table) {
+    if (table.shape(0) != 0 && table.shape(1) != 4) throw std::invalid_argument("tables of moments have four columns");
+    std::vector<std::array<int, 4>> rows;
+    for (std::size_t k = 0; k < table.shape(0); ++k) rows.push_back({table(k, 0), table(k, 1), table(k, 2), table(k, 3)});
+    return rows;
+}
+
+std::shared_ptr<Basis> make_basis(const Integers<2>& basic, const Integers<2>& times, const Integers<1>& scalars, int n_moments,
+                                  int n_functions, const std::string& instructions) {
+    Tables tables;
+    tables.basic = rows_of_four(basic);
+    tables.times = rows_of_four(times);
+    tables.scalars.assign(scalars.data(), scalars.data() + scalars.shape(0));
+    tables.n_moments = n_moments;
+    tables.n_functions = n_functions;
+    return std::make_shared<Basis>(tables, instructions);
+}
+
+std::shared_ptr<Potential> make_potential(std::shared_ptr<Basis> basis, double min_distance, double cutoff, double scaling,
+                                          const Doubles<4>& radial, const Doubles<1>& species, const Doubles<1>& moments) {
+    const std::size_t n_species = species.shape(0);
+    if (radial.shape(0) != n_species || radial.shape(1) != n_species || static_cast<int>(radial.shape(2)) != basis->n_functions)
+        throw std::invalid_argument("radial coefficients are [species, species, function, basis function]");
+    if (moments.shape(0) != basis->full.scalars.size()) throw std::invalid_argument("there must be one moment coefficient for each basis scalar");
+    return std::make_shared<Potential>(std::move(basis), static_cast<int>(n_species), static_cast<int>(radial.shape(3)), min_distance, cutoff,
+                                       scaling, radial.data(), species.data(), moments.data());
+}
+
+// Shared ownership across the Python boundary, without a second reference count in the wrapper.
+struct BasisHandle {
+    std::shared_ptr<Basis> basis;
+};
+struct PotentialHandle {
+    std::shared_ptr<Potential> potential;
+};
+
+}  // namespace
+
+NB_MODULE(_native, module) {
+    // Objects in caches of the Python side live until the interpreter ends, which is no leak.
+    nb::set_leak_warnings(false);
+    module.doc() = "Compiled sweeps of the moment tensor potential.";
+
+    module.def("instruction_sets", [] {
+        std::vector<std::string> names;
+        for (const auto* sweeps : iontherm::available_sweeps()) names.emplace_back(sweeps->name);
+        return names;
+    }, "Names of the compiled sweeps this machine can run, the fastest first.");
+
+    nb::class_<BasisHandle>(module, "Basis")
+        .def("__init__", [](BasisHandle* self, const Integers<2>& basic, const Integers<2>& times, const Integers<1>& scalars, int n_moments,
+                            int n_functions, const std::string& instructions) {
+            new (self) BasisHandle{make_basis(basic, times, scalars, n_moments, n_functions, instructions)};
+        }, "basic"_a, "times"_a, "scalars"_a, "n_moments"_a, "n_functions"_a, "instructions"_a = "")
+        .def_prop_ro("instructions", [](const BasisHandle& self) { return self.basis->sweeps.name; })
+        .def_prop_ro("counts", [](const BasisHandle& self) {
+            nb::dict counts;
+            counts["elementary_moments"] = self.basis->full.n_basic_nodes;
+            counts["moments"] = self.basis->full.n_nodes;
+            counts["moments_in_run"] = self.basis->run.n_nodes;
+            counts["terms"] = self.basis->full.terms.size();
+            counts["terms_in_run"] = self.basis->run.terms.size();
+            counts["pair_terms_in_run"] = self.basis->run.pair_other.size();
+            return counts;
+        });
+
+    nb::class_<PotentialHandle>(module, "Potential")
+        .def("__init__", [](PotentialHandle* self, const BasisHandle& basis, double min_distance, double cutoff, double scaling,
+                            const Doubles<4>& radial, const Doubles<1>& species, const Doubles<1>& moments) {
+            new (self) PotentialHandle{make_potential(basis.basis, min_distance, cutoff, scaling, radial, species, moments)};
+        }, "basis"_a, "min_distance"_a, "cutoff"_a, "scaling"_a, "radial_coeffs"_a, "species_coeffs"_a, "moment_coeffs"_a);
+
+    nb::class_<Evaluator>(module, "Evaluator")
+        .def("__init__", [](Evaluator* self, const PotentialHandle& potential, double skin, int threads) {
+            if (threads < 1) throw std::invalid_argument("there must be at least one thread");
+            new (self) Evaluator(potential.potential, skin, threads);
+        }, "potential"_a, "skin"_a, "threads"_a = 1)
+        .def("update", [](Evaluator& self, const Doubles<2>& positions, const Integers<1>& species, const Doubles<2>& cell, const Flags& periodic) {
+            const std::size_t n = checked_atoms(positions, species);
+            return self.update(positions.data(), species.data(), n, to_cell(cell), {periodic(0), periodic(1), periodic(2)});
+        }, "positions"_a, "species"_a, "cell"_a, "periodic"_a)
+        .def("run", [](Evaluator& self, bool want_virials) {
+            const std::size_t n = self.list().n_atoms();
+            double *energies, *forces, *virial, *virials = nullptr, nearest;
+            Result energies_array = new_array({n}, energies), forces_array = new_array({n, 3}, forces), virial_array = new_array({3, 3}, virial);
+            nb::object virials_array = nb::none();
+            if (want_virials) virials_array = nb::cast(new_array({n, 3, 3}, virials));
+            {
+                nb::gil_scoped_release release;
+                nearest = self.run(energies, forces, virials, virial);
+            }
+            return nb::make_tuple(energies_array, forces_array, virial_array, virials_array, nearest);
+        }, "virials"_a = false)
+        .def("atom_gradients", [](Evaluator& self) {
+            const Potential& p = self.potential();
+            const std::size_t n = self.list().n_atoms(), z = p.n_species(), m = p.n_functions(), size = p.radial_size();
+            double *moments, *radial;
+            Result moments_array = new_array({n, p.n_scalars()}, moments), radial_array = new_array({n, z, m, size}, radial);
+            {
+                nb::gil_scoped_release release;
+                self.atom_gradients(moments, radial);
+            }
+            return nb::make_tuple(moments_array, radial_array);
+        })
+        .def("reset", [](Evaluator& self) { self.list().reset(); })
+        .def_prop_ro("n_candidates", [](Evaluator& self) { return self.list().n_candidates(); });
+
+    nb::class_<TrainingSet>(module, "TrainingSet")
+        .def("__init__", [](TrainingSet* self, const PotentialHandle& potential, int threads) {
+            if (threads < 1) throw std::invalid_argument("there must be at least one thread");
+            new (self) TrainingSet(*potential.potential, threads);
+        }, "potential"_a, "threads"_a = 1)
+        .def("add", [](TrainingSet& self, const Doubles<2>& positions, const Integers<1>& species, const Doubles<2>& cell, const Flags& periodic) {
+            const std::size_t n = checked_atoms(positions, species);
+            self.add(positions.data(), species.data(), n, to_cell(cell), {periodic(0), periodic(1), periodic(2)});
+        }, "positions"_a, "species"_a, "cell"_a, "periodic"_a)
+        .def("predict", [](TrainingSet& self, const PotentialHandle& potential) {
+            double *energies, *forces, *virials;
+            Result energies_array = new_array({self.size()}, energies), forces_array = new_array({self.offsets().back(), 3}, forces);
+            Result virials_array = new_array({self.size(), 3, 3}, virials);
+            {
+                nb::gil_scoped_release release;
+                self.predict(*potential.potential, energies, forces, virials);
+            }
+            return nb::make_tuple(energies_array, forces_array, virials_array);
+        }, "potential"_a)
+        .def("gradient", [](TrainingSet& self, const PotentialHandle& potential, const Doubles<1>& energy_weights,
+                            const Doubles<2>& force_weights, const Doubles<3>& virial_weights) {
+            const Potential& p = *potential.potential;
+            if (energy_weights.shape(0) != self.size() || force_weights.size() != 3 * self.offsets().back() || virial_weights.size() != 9 * self.size())
+                throw std::invalid_argument("there must be one weight for each energy, force and virial component");
+            double *moments, *radial;
+            const std::size_t z = p.n_species(), m = p.n_functions(), size = p.radial_size();
+            Result moments_array = new_array({p.n_scalars()}, moments), radial_array = new_array({z, z, m, size}, radial);
+            {
+                nb::gil_scoped_release release;
+                self.gradient(p, energy_weights.data(), force_weights.data(), virial_weights.data(), moments, radial);
+            }
+            return nb::make_tuple(moments_array, radial_array);
+        }, "potential"_a, "energy_weights"_a, "force_weights"_a, "virial_weights"_a)
+        .def("design", [](TrainingSet& self, const PotentialHandle& potential, std::size_t first, std::size_t last) {
+            if (first > last || last > self.size()) throw std::invalid_argument("there are no such configurations");
+            std::size_t rows = 0;
+            for (std::size_t k = first; k < last; ++k) rows += self.rows(k);
+            double* out;
+            Result array = new_array({rows, potential.potential->n_species() + potential.potential->n_scalars()}, out);
+            {
+                nb::gil_scoped_release release;
+                self.design(*potential.potential, first, last, out);
+            }
+            return array;
+        }, "potential"_a, "first"_a, "last"_a);
+}
