@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NATIVE := $(shell find native -name '*.cpp' -o -name '*.hpp' -o -name CMakeLists.txt)
 
-.PHONY: demo test lint docs native clean
+.PHONY: demo test lint docs native bench clean
 
 demo: $(VENV)/.demo
 	$(BIN)/iontherm setup --quiet
@@ -24,6 +24,15 @@ docs: $(VENV)/.docs
 
 # Compiles what changed in native/ and puts the module beside the Python files; needs no network.
 native: $(VENV)/.base
+
+# On one thread each, whatever the libraries would take; about ten minutes on an idle machine.
+bench: export OMP_NUM_THREADS = 1
+bench: export OPENBLAS_NUM_THREADS = 1
+bench: $(VENV)/.test
+	$(BIN)/python benchmarks/potential_speed.py
+	$(BIN)/python benchmarks/thread_speed.py
+	$(BIN)/python benchmarks/training_speed.py
+	$(BIN)/python benchmarks/md_speed.py
 
 # The pip that venv brings cannot resolve this set of packages: upgrade it first.
 $(VENV)/.dependencies: pyproject.toml

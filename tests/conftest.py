@@ -97,6 +97,7 @@ TINY = {
         "volume_scalings": [1.0, 1.02],
         "frames_per_run": 8,
         "stride": 8,
+        "rattled_frames": 3,
     },
     "potential": {
         "level": 6,
@@ -104,9 +105,10 @@ TINY = {
         "radial_size": 6,
         "max_iterations": 30,
         "max_rounds": 1,
-        "explore_temperatures": [300],
-        "explore_ps": 0.4,
-        "explore_frames": 4,
+        "explore_temperatures": [500],
+        "explore_volumes": [1.0],
+        "explore_ps": [0.4],
+        "test_frames": 4,
         "force_error_target": 0.01,
     },
     "dynamics": {

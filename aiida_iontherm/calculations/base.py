@@ -13,6 +13,7 @@ from aiida.orm import Dict, RemoteData, SinglefileData, StructureData
 from aiida.parsers import Parser
 
 from aiida_iontherm.data import ConfigurationsData, PotentialData
+from aiida_iontherm.data.potential import ACTIVE_SET
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 """Small matrices and two jobs at a time: more threads only wait for each other."""
@@ -103,9 +104,14 @@ def write_file(folder: Folder, node: SinglefileData, filename: str) -> str:
     return filename
 
 
-def write_potential(folder: Folder, potential: PotentialData) -> dict[str, Any]:
-    """Write a potential and return the keys of input.json that name it."""
-    return {"potential": write_file(folder, potential, "potential.mtp"), "species": potential.species}
+def write_potential(folder: Folder, potential: PotentialData, *, with_active_set: bool = False) -> dict[str, Any]:
+    """Write a potential and, where grades are wanted, its active set; return the keys of input.json that name them."""
+    keys = {"potential": write_file(folder, potential, "potential.mtp"), "species": potential.species}
+    if with_active_set:
+        with potential.base.repository.open(ACTIVE_SET, mode="rb") as source, folder.open(ACTIVE_SET, "wb") as target:
+            target.write(source.read())
+        keys["active_set"] = ACTIVE_SET
+    return keys
 
 
 class TaskParser(Parser):

@@ -36,24 +36,21 @@ def array_data(**arrays: Any) -> ArrayData:
 
 
 @calcfunction
-def select_configurations(settings: Dict, **snapshots: ConfigurationsData) -> ConfigurationsData:
-    """Take `count` snapshots at equal intervals from each exploration run, to be labelled."""
-    count = int(settings["count"])
-    chosen = []
-    for name in sorted(snapshots):
-        frames = snapshots[name].frames()
-        # The ends are left out on the side of the start, where a run has not left the training region yet.
-        positions = np.unique(np.linspace(0, len(frames) - 1, count + 1).round().astype(int)[1:])
-        chosen.extend(frames[index] for index in positions)
-    return ConfigurationsData.from_frames(chosen)
+def sample_snapshots(settings: Dict, **snapshots: ConfigurationsData) -> ConfigurationsData:
+    """Take `count` snapshots at equal intervals from all runs, one after the other in the order of their names."""
+    frames = [atoms for name in sorted(snapshots) for atoms in snapshots[name].frames()]
+    # The first one is left out: there a run has not left the crystal yet.
+    positions = np.unique(np.linspace(0, len(frames) - 1, int(settings["count"]) + 1).round().astype(int)[1:])
+    return ConfigurationsData.from_frames([frames[index] for index in positions])
 
 
 @calcfunction
-def check_potential(potential: PotentialData, configurations: ConfigurationsData) -> Dict:
-    """Errors of a potential on labelled configurations it has not been trained on."""
-    errors = evaluate_errors(
-        potential.potential(), [Configuration.from_atoms(atoms) for atoms in configurations.frames()]
-    )
+def check_potential(potential: PotentialData, configurations: ConfigurationsData, part: Dict | None = None) -> Dict:
+    """Errors of a potential on labelled configurations it has not been trained on, or on `count` from `first` on."""
+    frames = configurations.frames()
+    if part is not None:
+        frames = frames[part["first"] : part["first"] + part["count"]]
+    errors = evaluate_errors(potential.potential(), [Configuration.from_atoms(atoms) for atoms in frames])
     return Dict(
         {
             "configurations": len(errors.energies),

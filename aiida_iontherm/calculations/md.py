@@ -12,11 +12,20 @@ from aiida_iontherm.calculations.base import TaskCalculation, TaskParser, write_
 from aiida_iontherm.data import ConfigurationsData, PotentialData, TrajectoryData
 
 
+def _validate_inputs(value: Any, _context: Any) -> str | None:
+    graded = "parameters" in value and value["parameters"].get("grade_interval", 0)
+    if graded and not ("potential" in value and value["potential"].has_active_set):
+        return (
+            "grades need a potential that carries its active set: train it in this version or set grade_interval to 0"
+        )
+    return None
+
+
 class MdCalculation(TaskCalculation):
     """Equilibration and production of one supercell at one temperature (K), times in ps."""
 
     TASK = "md"
-    RETRIEVE = ("trajectory.npz", "snapshots.extxyz")
+    RETRIEVE = ("trajectory.npz", "snapshots.extxyz", "candidates.extxyz")
 
     @classmethod
     def define(cls, spec: CalcJobProcessSpec) -> None:
@@ -32,12 +41,20 @@ class MdCalculation(TaskCalculation):
         spec.inputs["metadata"]["options"]["parser_name"].default = "iontherm.md"
         spec.output("trajectory", valid_type=TrajectoryData, help="Reduced observables and snapshots.")
         spec.output("snapshots", valid_type=ConfigurationsData, required=False, help="Snapshots as structures.")
+        spec.output(
+            "candidates",
+            valid_type=ConfigurationsData,
+            required=False,
+            help="Frames of a graded run that the potential does not know well, with their grades.",
+        )
+        spec.inputs.validator = _validate_inputs
 
     def write_inputs(self, folder: Folder) -> dict[str, Any]:
         """Write the cell and the potential."""
         keys: dict[str, Any] = {"structure": write_structure(folder, self.inputs.structure)}
         if "potential" in self.inputs:
-            keys |= write_potential(folder, self.inputs.potential)
+            graded = bool(self.inputs.parameters.get("grade_interval", 0))
+            keys |= write_potential(folder, self.inputs.potential, with_active_set=graded)
         return keys
 
 
@@ -45,7 +62,9 @@ class MdParser(TaskParser):
     """The reduced trajectory."""
 
     def parse_files(self, results: dict[str, Any]) -> None:
-        """Read observables and snapshots."""
+        """Read observables, snapshots and candidates."""
         self.out("trajectory", self.file_node(TrajectoryData, "trajectory.npz"))
         if results["snapshots"]:
             self.out("snapshots", self.file_node(ConfigurationsData, "snapshots.extxyz"))
+        if results.get("candidates"):
+            self.out("candidates", self.file_node(ConfigurationsData, "candidates.extxyz"))

@@ -9,13 +9,15 @@ from aiida.engine import CalcJobProcessSpec
 
 from aiida_iontherm.calculations.base import TaskCalculation, TaskParser, write_file
 from aiida_iontherm.data import ConfigurationsData, ParityData, PotentialData
+from aiida_iontherm.data.potential import ACTIVE_SET
 
 
 class TrainCalculation(TaskCalculation):
     """Train a potential, from scratch or from the previous generation."""
 
     TASK = "train"
-    RETRIEVE = ("potential.mtp", "parity.npz")
+    CACHE_VERSION = 2  # 1 made no active set
+    RETRIEVE = ("potential.mtp", ACTIVE_SET, "parity.npz")
 
     @classmethod
     def define(cls, spec: CalcJobProcessSpec) -> None:
@@ -28,7 +30,7 @@ class TrainCalculation(TaskCalculation):
         )
         spec.input("start", valid_type=PotentialData, required=False, help="Potential to start from.")
         spec.inputs["metadata"]["options"]["parser_name"].default = "iontherm.train"
-        spec.output("potential", valid_type=PotentialData, help="Trained potential.")
+        spec.output("potential", valid_type=PotentialData, help="Trained potential with its active set.")
         spec.output("parity", valid_type=ParityData, help="Reference against predicted energies and forces.")
 
     def write_inputs(self, folder: Folder) -> dict[str, Any]:
@@ -45,5 +47,9 @@ class TrainParser(TaskParser):
 
     def parse_files(self, results: dict[str, Any]) -> None:
         """Read potential and parity data."""
-        self.out("potential", self.file_node(PotentialData, "potential.mtp", species=results["species"]))
+        files = self.retrieved.base.repository
+        with files.open("potential.mtp", "rb") as mtp, files.open(ACTIVE_SET, "rb") as active_set:
+            potential = PotentialData(mtp, species=results["species"], active_set=active_set)
+        potential._validate()  # as `file_node` does
+        self.out("potential", potential)
         self.out("parity", self.file_node(ParityData, "parity.npz"))

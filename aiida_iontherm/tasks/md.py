@@ -5,16 +5,26 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import numpy as np
-from ase import Atoms
+from ase import Atoms, units
 from ase.calculators.calculator import Calculator
 from pydantic import Field, PositiveInt
 
-from aiida_iontherm.physics.dynamics import MdSettings, MolecularDynamics, UnstableRunError
+from aiida_iontherm.physics.dynamics import (
+    ExtrapolationWatch,
+    MdSettings,
+    MolecularDynamics,
+    UnstableRunError,
+    WatchSettings,
+)
 from aiida_iontherm.physics.lattice.cells import build_supercell
 from aiida_iontherm.physics.mtp import MomentTensorPotential
+from aiida_iontherm.physics.mtp.selection import active_set_from_arrays, make_grader
 from aiida_iontherm.physics.spectra import frames_for_resolution, vibrational_dos
 from aiida_iontherm.tasks.contract import InputError, PhysicsError, Task, TaskInput
-from aiida_iontherm.tasks.files import read_structures, write_npz, write_structures
+from aiida_iontherm.tasks.files import read_npz, read_structures, write_npz, write_structures
+
+CANDIDATE_SPACING_FS = 50.0
+"""Frames closer in time are about the same: half a period of a mode at 10 THz."""
 
 
 class Input(TaskInput):
@@ -26,6 +36,7 @@ class Input(TaskInput):
     engine: str | None = Field(None, description="Embedded engine, instead of a potential.")
     engine_options: dict[str, Any] = Field(default_factory=dict)
     supercell: tuple[PositiveInt, PositiveInt, PositiveInt] = (1, 1, 1)
+    volume_scaling: float = Field(1.0, gt=0, description="Factor of the volume of the cell.")
     mobile: str | None = Field(None, description="Symbol of the ions whose positions are stored.")
     temperature: float = Field(gt=0, description="K.")
     timestep_fs: float = Field(gt=0)
@@ -40,23 +51,35 @@ class Input(TaskInput):
     max_force: float | None = Field(
         None, gt=0, description="Stop as unstable when a snapshot has a larger force, eV/Angstrom."
     )
+    active_set: str | None = Field(None, description="Active set of the potential, .npz; needed for grades.")
+    grade_interval: int = Field(
+        0, ge=0, description="MD steps between two gradings, rounded down to fit the blocks; 0 grades nothing."
+    )
+    grade_select: float = Field(3.0, description="Frames with an atom above this grade are kept as candidates.")
+    grade_break: float = Field(10.0, description="Above this grade the run ends, its results up to there are kept.")
+    max_candidates: int = Field(50, gt=0, description="Candidates kept, spread over the run.")
     seed: int = 0
 
 
 def run(task: Task, task_input: Input) -> dict[str, Any]:
-    """Run the MD, write ``trajectory.npz`` and the snapshots as ``snapshots.extxyz``."""
+    """Run the MD, write ``trajectory.npz``, the snapshots as ``snapshots.extxyz`` and, of a graded run, candidates.
+
+    A run that breaks is a result, not a failure: the task finishes, and ``broke_at_ps`` says where.
+    """
     try:
         cell = read_structures(task.folder / task_input.structure)[0]
         calculator = _calculator(task, task_input, cell)
         settings = _settings(task_input)
+        cell.set_cell(cell.cell.array * task_input.volume_scaling ** (1 / 3), scale_atoms=True)
         supercell = build_supercell(cell, task_input.supercell)
+        watch = _watch(task, task_input, settings)
     except ValueError as error:
         raise InputError(str(error)) from error
     mobile = np.flatnonzero(np.array(supercell.get_chemical_symbols()) == task_input.mobile)
     if task_input.mobile is not None and len(mobile) == 0:
         raise InputError(f"there is no {task_input.mobile} in {supercell.get_chemical_formula()}")
     try:
-        dynamics = MolecularDynamics(supercell, calculator, settings, mobile)
+        dynamics = MolecularDynamics(supercell, calculator, settings, mobile, watch)
     except ValueError as error:
         raise InputError(str(error)) from error
     saved = task.checkpoint()
@@ -74,6 +97,7 @@ def run(task: Task, task_input: Input) -> dict[str, Any]:
             dynamics.block,
             settings.blocks,
             temperature=dynamics.temperature,
+            **({} if watch is None or not len(watch.series) else {"grade": watch.series[-1, 1]}),
         )
         if not dynamics.finished:
             task.step(dynamics.state)
@@ -91,6 +115,27 @@ def _calculator(task: Task, task_input: Input, cell: Atoms) -> Calculator:
 
     check_elements(str(task_input.engine), cell.get_chemical_symbols())
     return make_calculator(str(task_input.engine), task_input.engine_options)
+
+
+def _watch(task: Task, task_input: Input, settings: MdSettings) -> ExtrapolationWatch | None:
+    if not task_input.grade_interval:
+        return None
+    if task_input.potential is None or task_input.active_set is None:
+        raise ValueError("grades need a potential and its active_set: give both or set grade_interval to 0")
+    potential = MomentTensorPotential.read(task.folder / task_input.potential, task_input.species)
+    active_set = active_set_from_arrays(read_npz(task.folder / task_input.active_set), potential)
+    strides = (n for n in range(1, settings.block_steps + 1) if settings.block_steps % n == 0)
+    stride = max(n for n in strides if n <= task_input.grade_interval)
+    return ExtrapolationWatch(
+        make_grader(potential, active_set),
+        WatchSettings(
+            stride=stride,
+            select=task_input.grade_select,
+            stop=task_input.grade_break,
+            spacing=max(stride, round(CANDIDATE_SPACING_FS / task_input.timestep_fs)),
+            max_candidates=task_input.max_candidates,
+        ),
+    )
 
 
 def _settings(task_input: Input) -> MdSettings:
@@ -148,8 +193,13 @@ def _write(task: Task, task_input: Input, settings: MdSettings, dynamics: Molecu
         "frame_interval_fs": np.array(settings.position_stride * settings.timestep_fs),
         "cell": supercell.cell.array,
         "numbers": supercell.numbers,
+        "last_positions": supercell.positions,
+        "last_velocities": supercell.get_velocities() * 1000 * units.fs,
     }
-    if task_input.vdos:
+    if dynamics.watch is not None:
+        arrays["grades"] = dynamics.watch.series * [settings.timestep_fs / 1000, 1.0, 1.0]
+    # A run that broke may be too short for the resolution that was asked for.
+    if task_input.vdos and dynamics.broken is None:
         dos = vibrational_dos(
             velocities,
             settings.velocity_stride * settings.timestep_fs,
@@ -166,27 +216,64 @@ def _write(task: Task, task_input: Input, settings: MdSettings, dynamics: Molecu
             f"a force of {largest:.1f} eV/Angstrom was met: the atoms came closer than the potential was trained for"
         )
     write_npz(task.folder / "trajectory.npz", arrays)
-    frames = [
-        Atoms(numbers=supercell.numbers, positions=positions, cell=supercell.cell, pbc=True) for positions in snapshots
-    ]
-    if frames:
-        write_structures(task.folder / "snapshots.extxyz", frames)
+    if len(snapshots):
+        write_structures(
+            task.folder / "snapshots.extxyz",
+            [_frame(supercell, positions) for positions in snapshots],
+        )
     thermo = stored["thermo"][settings.equilibration_blocks :]
     drift = 0.0
     if settings.ensemble == "nve" and len(thermo) > 2:
         slope = np.polyfit(thermo[:, 0], thermo[:, 3], 1)[0]
         drift = float(slope * 1000 / len(supercell))
+    equilibration = settings.equilibration_blocks * settings.block_steps
     return {
         "atoms": len(supercell),
-        "steps": settings.blocks * settings.block_steps,
-        "production_ps": (settings.blocks - settings.equilibration_blocks)
-        * settings.block_steps
-        * settings.timestep_fs
-        / 1000,
-        "mean_temperature_k": float(np.mean(thermo[:, 1])),
-        "mean_pressure_ev_per_angstrom3": None if np.isnan(thermo[:, 4]).any() else float(np.mean(thermo[:, 4])),
+        "steps": dynamics.steps,
+        "production_ps": max(0, dynamics.steps - equilibration) * settings.timestep_fs / 1000,
+        "mean_temperature_k": float(np.mean(thermo[:, 1])) if len(thermo) else None,
+        "mean_pressure_ev_per_angstrom3": _finite(np.mean(thermo[:, 4])) if len(thermo) else None,
         "energy_drift_ev_per_atom_ns": drift,
         "frames": len(stored["mobile_positions"]),
         "snapshots": len(snapshots),
         "max_force_ev_per_angstrom": largest,
+        **_grading(task, dynamics),
     }
+
+
+def _grading(task: Task, dynamics: MolecularDynamics) -> dict[str, Any]:
+    """Write the candidates of a graded run and tell how far it could be trusted."""
+    watch, settings = dynamics.watch, dynamics.settings
+    if watch is None:
+        return {}
+    frames = []
+    for candidate in watch.candidates:
+        frame = _frame(dynamics.atoms, candidate.positions)
+        frame.info = {
+            "step": candidate.step,
+            "time_ps": candidate.step * settings.timestep_fs / 1000,
+            "temperature": settings.temperature_k,
+            "kinetic_temperature": candidate.temperature,
+            "grade": candidate.grade,
+        }
+        frames.append(frame)
+    if frames:
+        write_structures(task.folder / "candidates.extxyz", frames)
+    broken = dynamics.broken
+    return {
+        "gradings": len(watch.series),
+        "max_grade": _finite(watch.series[:, 1].max(initial=0.0)),
+        "mean_grade": _finite(watch.series[:, 2].mean()) if len(watch.series) else None,
+        "candidates": len(frames),
+        "broke_at_ps": None if broken is None else broken.step * settings.timestep_fs / 1000,
+        "break_reason": None if broken is None else broken.reason,
+    }
+
+
+def _frame(supercell: Atoms, positions: np.ndarray) -> Atoms:
+    return Atoms(numbers=supercell.numbers, positions=positions, cell=supercell.cell, pbc=True)
+
+
+def _finite(value: float) -> float | None:
+    """Return a number that JSON can hold, or none."""
+    return float(value) if np.isfinite(value) else None

@@ -27,20 +27,22 @@ class RelaxSettings(BaseModel):
 
 
 class SampleSettings(BaseModel):
-    """Short reference MD runs at several temperatures and volumes, Langevin thermostat."""
+    """Short reference MD runs at several temperatures and volumes, Langevin thermostat, and rattled cells."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     supercell: tuple[PositiveInt, PositiveInt, PositiveInt] = (1, 1, 1)
     temperatures: list[PositiveFloat] = Field(min_length=1, description="K, one run each.")
     volume_scalings: list[PositiveFloat] = Field(
-        min_length=1, description="Factors of the volume, cycled over the runs."
+        min_length=1, description="Factors of the volume, cycled over the runs and over the rattled cells."
     )
     frames_per_run: int = Field(gt=0)
     stride: int = Field(gt=0, description="MD steps between labelled frames.")
     timestep_fs: float = Field(gt=0)
     friction_per_ps: float = Field(20.0, gt=0)
-    strain: float = Field(0.02, ge=0, description="Standard deviation of the random strain of each run.")
+    strain: float = Field(0.02, ge=0, description="Standard deviation of the random strain of each run and cell.")
+    rattled_frames: int = Field(0, ge=0, description="Cells with random displacements, one evaluation each.")
+    rattle: float = Field(0.1, ge=0, description="Standard deviation of their displacements, Angstrom.")
     seed: int = 0
 
 
@@ -149,7 +151,8 @@ def _sample(task: Task, atoms: Atoms, calculator: Calculator, settings: SampleSe
     from ase.md.velocitydistribution import thermalize_momenta
 
     rng = np.random.default_rng(settings.seed)
-    runs = len(settings.temperatures)
+    moving = len(settings.temperatures) * settings.frames_per_run
+    total = moving + settings.rattled_frames
     labelled: list[Atoms] = []
     cell = atoms.repeat(settings.supercell)
     if len(cell) < 2:
@@ -167,7 +170,7 @@ def _sample(task: Task, atoms: Atoms, calculator: Calculator, settings: SampleSe
         arrays = {**_frames_to_arrays(labelled), "momenta": cell.get_momenta()}
         return {"rng": rng.bit_generator.state}, arrays
 
-    while len(labelled) < runs * settings.frames_per_run:
+    while len(labelled) < moving:
         index, frame = divmod(len(labelled), settings.frames_per_run)
         temperature = settings.temperatures[index]
         if frame == 0:
@@ -194,10 +197,22 @@ def _sample(task: Task, atoms: Atoms, calculator: Calculator, settings: SampleSe
         task.progress(
             "reference MD",
             len(labelled),
-            runs * settings.frames_per_run,
+            total,
             temperature=cell.get_temperature(),
             max_force=float(np.abs(labelled[-1].get_forces()).max()),
         )
+        task.step(state)
+    while len(labelled) < total:
+        scaling = settings.volume_scalings[(len(labelled) - moving) % len(settings.volume_scalings)]
+        cell = _strained(atoms.repeat(settings.supercell), scaling, settings.strain, rng)
+        cell.positions += rng.normal(scale=settings.rattle, size=cell.positions.shape)
+        calculator.reset()
+        cell.calc = calculator
+        if not np.isfinite(cell.get_potential_energy()):
+            raise PhysicsError("the energy of a rattled cell is not finite: shorten rattle")
+        labelled.append(_labelled(cell))
+        max_force = float(np.abs(labelled[-1].get_forces()).max())
+        task.progress("rattled cells", len(labelled), total, max_force=max_force)
         task.step(state)
     write_structures(task.folder / "labelled.extxyz", labelled)
     return {"frames": len(labelled), "converged": True}

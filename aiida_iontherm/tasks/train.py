@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import asdict
+from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field, NonNegativeFloat
+from pydantic import Field, NonNegativeFloat, PositiveFloat
 
 from aiida_iontherm.physics.mtp import MomentTensorPotential, TrainingState, train
-from aiida_iontherm.physics.mtp.lbfgs import LbfgsState
+from aiida_iontherm.physics.mtp.selection import active_set_of, active_set_to_arrays
+from aiida_iontherm.physics.mtp.training import Errors
 from aiida_iontherm.tasks.contract import InputError, Task, TaskInput
 from aiida_iontherm.tasks.files import read_structures, write_npz
 
@@ -20,25 +22,29 @@ class Input(TaskInput):
     start: str | None = Field(None, description="Potential of the previous generation, .mtp.")
     start_species: list[str] = Field(default_factory=list)
     level: int = Field(8, ge=2)
-    cutoff: float = Field(5.0, gt=0, description="Angstrom.")
+    cutoff: PositiveFloat | Literal["auto"] = Field(5.0, description="Angstrom, or auto: from the data.")
     radial_size: int = Field(8, ge=2)
     weights: tuple[NonNegativeFloat, NonNegativeFloat, NonNegativeFloat] = Field(
         (1.0, 0.1, 0.01), description="Of energies, forces and stresses."
     )
     validation_fraction: float = Field(0.1, ge=0, lt=1)
     max_iterations: int = Field(100, gt=0)
-    tolerance: float = Field(1e-3, gt=0)
+    tolerance: float = Field(1e-2, gt=0, description="Stop when 10 iterations lower the loss by less than this part.")
+    patience: int = Field(10, gt=0, description="Stop when so many iterations do not help the held-out part.")
+    n_starts: int = Field(2, gt=0, description="Radial coefficients to start from.")
+    outliers: Literal["raise", "exclude"] = Field("raise", description="Configurations that cannot be right.")
     seed: int = 0
 
 
 def run(task: Task, task_input: Input) -> dict[str, Any]:
-    """Train, write ``potential.mtp`` and the comparison with the reference in ``parity.npz``."""
+    """Train; write ``potential.mtp``, its ``active_set.npz``, and the comparison with the reference, ``parity.npz``."""
 
     def on_step(state: TrainingState) -> bool:
-        _, loss, validation = state.history[-1]
-        figures = {"loss": loss} if np.isnan(validation) else {"loss": loss, "validation_loss": validation}
-        task.progress("train", state.optimiser.iteration, task_input.max_iterations, **figures)
-        task.step(lambda: _to_checkpoint(state))
+        if not state.stalled:
+            _, loss, validation, fitted, start = state.history[-1]
+            figures = {"loss": loss, "validation_loss": validation, "configurations": fitted, "start": start}
+            task.progress("train", state.iteration, task_input.max_iterations, **figures)
+        task.step(lambda: ({}, state.to_arrays()))
         return True
 
     saved = task.checkpoint()
@@ -57,21 +63,30 @@ def run(task: Task, task_input: Input) -> dict[str, Any]:
             validation_fraction=task_input.validation_fraction,
             max_iterations=task_input.max_iterations,
             tolerance=task_input.tolerance,
+            patience=task_input.patience,
+            n_starts=task_input.n_starts,
+            outliers=task_input.outliers,
             start=start,
-            state=None if saved is None else _from_checkpoint(*saved),
+            state=None if saved is None else TrainingState.from_arrays(saved[1]),
             on_step=on_step,
         )
     except ValueError as error:
         raise InputError(str(error)) from error
     training.potential.write(task.folder / "potential.mtp")
+    # The file rounds coefficients: the active set belongs to the potential that everybody will read from it.
+    kept = MomentTensorPotential.read(task.folder / "potential.mtp", list(training.potential.species))
+    active_set = active_set_of(kept, [atoms for index, atoms in enumerate(frames) if index not in training.excluded])
+    write_npz(task.folder / "active_set.npz", active_set_to_arrays(active_set))
     parity = {
         "energies_train": training.errors.energies,
         "forces_train": training.errors.forces,
+        "stresses_train": training.errors.stresses,
         "history": training.history,
     }
     if training.validation_errors is not None:
         parity["energies_validation"] = training.validation_errors.energies
         parity["forces_validation"] = training.validation_errors.forces
+        parity["stresses_validation"] = training.validation_errors.stresses
     write_npz(task.folder / "parity.npz", parity)
     return {
         "species": list(training.potential.species),
@@ -79,49 +94,26 @@ def run(task: Task, task_input: Input) -> dict[str, Any]:
         "min_distance": training.potential.min_distance,
         "basis_scalars": len(training.potential.moment_coeffs),
         "configurations": len(frames),
+        "excluded": {str(index): reason for index, reason in training.excluded.items()},
+        "notes": list(training.notes),
         "iterations": int(training.history[-1, 0]),
         "converged": training.converged,
         "reason": training.reason,
+        "parameters": len(active_set.rows),
+        "parameters_determined": active_set.rank,
         "train": _error_figures(training.errors),
         "validation": None if training.validation_errors is None else _error_figures(training.validation_errors),
     }
 
 
-def _error_figures(errors: Any) -> dict[str, float | None]:
+def _error_figures(errors: Errors) -> dict[str, Any]:
     return {
         "energy_rmse_ev_per_atom": errors.energy_rmse,
+        "energy_mae_ev_per_atom": errors.energy_mae,
         "force_rmse_ev_per_angstrom": errors.force_rmse,
+        "force_mae_ev_per_angstrom": errors.force_mae,
         "force_rms_ev_per_angstrom": float(np.sqrt(np.mean(errors.forces[:, 0] ** 2))),
         "stress_rmse_ev_per_angstrom3": errors.stress_rmse,
+        "by_species": {symbol: asdict(error) for symbol, error in errors.by_species.items()},
+        "by_group": {group: asdict(error) for group, error in errors.by_group.items()},
     }
-
-
-def _to_checkpoint(state: TrainingState) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    optimiser = state.optimiser
-    meta = {"iteration": optimiser.iteration, "value": optimiser.value, "stalled": optimiser.stalled}
-    return meta, {
-        "x": optimiser.x,
-        "gradient": optimiser.gradient,
-        "steps": optimiser.steps,
-        "gradient_changes": optimiser.gradient_changes,
-        "best_radial": state.best_radial,
-        "best_validation": np.array(state.best_validation),
-        "history": state.history,
-    }
-
-
-def _from_checkpoint(meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> TrainingState:
-    return TrainingState(
-        optimiser=LbfgsState(
-            x=arrays["x"],
-            value=meta["value"],
-            gradient=arrays["gradient"],
-            steps=arrays["steps"],
-            gradient_changes=arrays["gradient_changes"],
-            iteration=meta["iteration"],
-            stalled=meta["stalled"],
-        ),
-        best_radial=arrays["best_radial"],
-        best_validation=float(arrays["best_validation"]),
-        history=arrays["history"],
-    )

@@ -83,6 +83,9 @@ class MaterialWorkChain(Chain):
         spec.output("parity", valid_type=ParityData, required=False, help="Potential against reference.")
         spec.output("training", valid_type=Dict, required=False, help="Errors of the potential.")
         spec.output("test", valid_type=Dict, required=False, help="Errors of the potential on frames it had not seen.")
+        spec.output(
+            "active_learning", valid_type=Dict, required=False, help="How the potential was refined, round by round."
+        )
         spec.output_namespace("msd", valid_type=ArrayData, required=False, help="By temperature.")
         spec.output_namespace("dynamics", valid_type=Dict, help="Figures of the MD runs, by temperature.")
         spec.output_namespace("force_constants", valid_type=ForceConstantsData, required=False, help="By temperature.")
@@ -195,7 +198,7 @@ class MaterialWorkChain(Chain):
         if failed is None:
             outputs = self.ctx.potential_chain.outputs
             self.ctx.potential = outputs.potential
-            for name in ("parity", "training", "test"):
+            for name in ("parity", "training", "test", "active_learning"):
                 if name in outputs:
                     self.out(name, outputs[name])
         return failed

@@ -17,8 +17,14 @@ from aiida_iontherm.workchains.settings import Settings
 ENGINE_SECONDS_PER_ATOM = {"chgnet": 3.5e-3, "mace": 5e-3, "tblite": 3e-2, "emt": 1e-4, "lj": 2e-4}
 """Energy, forces and stress of one configuration, per atom."""
 
-MTP_STEP_SECONDS = (1.0e-5, 5.5e-8)
-"""One MD step per atom: a constant, and a share for each elementary moment component and neighbour."""
+MD_STEP_SECONDS = 1.5e-3
+"""One MD step of any cell: the integrator and the calculator are Python."""
+
+MTP_SECONDS = (1.0e-6, 8.5e-10)
+"""Forces per atom: a constant, and a share for each elementary moment component and neighbour."""
+
+GRADING_COST = 4.0
+"""One grading against one evaluation of forces: derivatives to all parameters, and their product with the inverse."""
 
 TRAIN_SECONDS = 1.7e-6
 """One iteration of training per atom of the set, elementary moment component and neighbour."""
@@ -76,7 +82,7 @@ def make_plan(atoms: Atoms, settings: Settings, *, with_training: bool) -> list[
     dynamics, conductivity = settings.dynamics, settings.conductivity
     temperatures = len(settings.temperatures)
     n = _supercell_atoms(atoms, dynamics.min_extent, dynamics.max_atoms)
-    step_seconds = _mtp_step(atoms, settings.potential.level, settings.potential.cutoff) * n
+    step_seconds = MD_STEP_SECONDS + _mtp_seconds(atoms, settings.potential.level, settings.potential.cutoff) * n
     md_steps = (dynamics.equilibration_ps + dynamics.production_ps) * 1000 / dynamics.timestep_fs
     frames = dynamics.production_ps * 1000 / dynamics.position_interval_fs
     steps.append(
@@ -126,36 +132,39 @@ def _training_steps(atoms: Atoms, settings: Settings) -> list[Step]:
     reference, potential = settings.reference, settings.potential
     engine = ENGINE_SECONDS_PER_ATOM.get(settings.engine.name, 1e-2)
     n = _supercell_atoms(atoms, reference.min_extent, reference.max_atoms)
-    frames = len(reference.temperatures) * reference.frames_per_run
-    labels = potential.max_rounds * len(potential.explore_temperatures) * potential.explore_frames
+    moved = len(reference.temperatures) * reference.frames_per_run
+    frames = moved + reference.rattled_frames
+    rounds = potential.max_rounds
+    labels = rounds * (potential.max_selected + potential.test_frames)
+    runs = len(potential.explore_temperatures) * len(potential.explore_volumes)
     size = len(basis_tables(potential.level).basic) * _neighbours(atoms, potential.cutoff)
     iteration = TRAIN_SECONDS * size * n
-    explore_steps = potential.explore_ps * 1000 / reference.timestep_fs
-    trained = sum(frames + labels * done / max(1, potential.max_rounds) for done in range(potential.max_rounds + 1))
+    # As if each length were passed at once and the rounds left over had the last one.
+    lengths = [potential.explore_ps[min(done, len(potential.explore_ps) - 1)] for done in range(rounds)]
+    explore_steps = sum(lengths) * 1000 / reference.timestep_fs
+    forces = _mtp_seconds(atoms, potential.level, potential.cutoff) * n
+    step = MD_STEP_SECONDS + forces * (1 + GRADING_COST / potential.grade_interval)
+    trained = sum(frames + labels * done / max(1, rounds) for done in range(rounds + 1))
     return [
         Step("relax", f"relax {len(atoms)} atoms with {settings.engine.name}", 1, 60 * len(atoms) * engine + 8, 1, 0.1),
         Step(
             "potential",
-            f"{frames} reference configurations of {n} atoms from {frames * reference.stride} steps of MD, then train "
-            f"level {potential.level} and refine in up to {potential.max_rounds} round(s), {labels} more labels",
-            2 + potential.max_rounds * (len(potential.explore_temperatures) + 2),
-            frames * reference.stride * n * engine
-            + labels * n * engine
+            f"{frames} reference configurations of {n} atoms from {moved * reference.stride} steps of MD, then train "
+            f"level {potential.level} and refine it in at most {rounds} round(s) of {runs} graded runs, with at most "
+            f"{labels} more labels",
+            2 + rounds * (runs + 3),
+            (moved * reference.stride + reference.rattled_frames + labels) * n * engine
             + trained * iteration * potential.max_iterations
-            + potential.max_rounds
-            * len(potential.explore_temperatures)
-            * explore_steps
-            * _mtp_step(atoms, potential.level, potential.cutoff)
-            * n
-            + (2 + 4 * potential.max_rounds) * JOB_SECONDS,
+            + runs * explore_steps * step
+            + (2 + rounds * (runs + 3)) * JOB_SECONDS,
             1,
             (frames + labels) * n * 130 / 1e6 + 1,
         ),
     ]
 
 
-def _mtp_step(atoms: Atoms, level: int, cutoff: float) -> float:
-    constant, share = MTP_STEP_SECONDS
+def _mtp_seconds(atoms: Atoms, level: int, cutoff: float) -> float:
+    constant, share = MTP_SECONDS
     # The neighbour list reaches 0.6 Angstrom beyond the cutoff.
     return constant + share * len(basis_tables(level).basic) * _neighbours(atoms, cutoff + 0.6)
 

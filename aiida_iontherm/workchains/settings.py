@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -31,17 +32,21 @@ class RelaxSection(_Section):
 
 
 class ReferenceSection(_Section):
-    """Reference MD that the first generation is trained on: one run for each temperature."""
+    """What the first generation is trained on: reference MD, one run for each temperature, and rattled cells."""
 
     min_extent: float = Field(gt=0, description="Smallest height of the supercell, Angstrom, as far as atoms allow.")
     max_atoms: int = Field(gt=0, description="Atoms the supercell may have; a larger unit cell is taken as it is.")
     temperatures: list[float] = Field(min_length=1, description="K, one run each.")
-    volume_scalings: list[float] = Field(min_length=1, description="Factors of the volume, cycled over the runs.")
+    volume_scalings: list[float] = Field(
+        min_length=1, description="Factors of the volume, cycled over the runs and over the rattled cells."
+    )
     frames_per_run: int = Field(gt=0)
     stride: int = Field(gt=0, description="MD steps between labelled frames.")
     timestep_fs: float = Field(gt=0, le=5)
     friction_per_ps: float = Field(gt=0)
-    strain: float = Field(ge=0, lt=0.2, description="Standard deviation of the random strain of a run.")
+    strain: float = Field(ge=0, lt=0.2, description="Standard deviation of the random strain of a run or cell.")
+    rattled_frames: int = Field(ge=0, description="Cells with random displacements, one evaluation each.")
+    rattle: float = Field(ge=0, lt=0.5, description="Standard deviation of their displacements, Angstrom.")
 
 
 class PotentialSection(_Section):
@@ -54,13 +59,45 @@ class PotentialSection(_Section):
     validation_fraction: float = Field(ge=0, lt=0.5)
     max_iterations: int = Field(gt=0, description="Of each training.")
     tolerance: float = Field(gt=0, description="Stop when 10 iterations lower the loss by less than this fraction.")
-    max_rounds: int = Field(ge=0, description="Rounds of explore, label, retrain.")
-    explore_temperatures: list[float] = Field(min_length=1, description="K.")
-    explore_ps: float = Field(gt=0, description="Length of each exploration run.")
-    explore_frames: int = Field(gt=0, description="Frames labelled from each exploration run.")
-    force_error_target: float = Field(
-        gt=0, description="Stop refining when the relative force error on explored frames is below this."
+    max_rounds: int = Field(ge=0, description="Rounds of explore, select, label, retrain.")
+    explore_temperatures: list[float] = Field(min_length=1, description="K, each at each volume.")
+    explore_volumes: list[float] = Field(min_length=1, description="Factors of the volume.")
+    explore_ps: list[float] = Field(
+        min_length=1,
+        description="Lengths of the exploration runs: the next one follows when a round meets a criterion to stop, "
+        "and after the last one the exploration is over.",
     )
+    grade_interval: int = Field(gt=0, description="MD steps between two gradings.")
+    grade_select: float = Field(gt=1.001, description="Frames with an atom above this grade are candidates.")
+    grade_break: float = Field(description="Above this grade a run ends.")
+    max_selected: int = Field(gt=0, description="Candidates labelled in a round, at most.")
+    test_frames: int = Field(gt=0, description="Frames labelled in a round whatever their grade: the honest test.")
+    force_constant_tolerance: float = Field(
+        ge=0, description="Stop when a retraining changes the force constants by less than this fraction; 0: never."
+    )
+    force_error_target: float = Field(
+        gt=0, description="Relative force error on test frames that counts as accurate; told, not waited for."
+    )
+
+    @model_validator(mode="after")
+    def _exploration_makes_sense(self) -> PotentialSection:
+        if not all(0 < value < math.inf for value in self.explore_ps) or any(
+            later <= earlier for earlier, later in pairwise(self.explore_ps)
+        ):
+            raise ValueError(f"potential.explore_ps: lengths must be positive and grow, not {self.explore_ps}")
+        if not all(0.8 <= value <= 1.25 for value in self.explore_volumes):
+            raise ValueError(
+                f"potential.explore_volumes: factors of the volume lie between 0.8 and 1.25, not {self.explore_volumes}"
+            )
+        for name in ("explore_temperatures", "explore_volumes"):
+            values = getattr(self, name)
+            if len(set(values)) != len(values):
+                raise ValueError(f"potential.{name}: each one only once, not {values}")
+        if not self.grade_select < self.grade_break < math.inf:
+            raise ValueError(
+                f"potential.grade_break: {self.grade_break:g} must be above grade_select, {self.grade_select:g}"
+            )
+        return self
 
 
 class DynamicsSection(_Section):

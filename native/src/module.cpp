@@ -28,7 +28,7 @@ using Result = nb::ndarray<nb::numpy, double>;
 Result new_array(std::initializer_list<std::size_t> shape, double*& data) {
     std::size_t size = 1;
     for (std::size_t n : shape) size *= n;
-    data = new double[size]();
+    data = new double[size];  // every caller fills it
     nb::capsule owner(data, [](void* p) noexcept { delete[] static_cast<double*>(p); });
     return Result(data, shape.size(), shape.begin(), owner);
 }

@@ -92,6 +92,13 @@ def task_runs(tmp_path_factory: pytest.TempPathFactory, cuau_cell: Atoms) -> dic
     run("label", "reference", REFERENCE | {"mode": "label"}, structures__extxyz=cell)
     run("train", "train", train, labelled__extxyz=runs["sample"].path / "labelled.extxyz")
     run("md", "md", REFERENCE | md, structure__extxyz=cell)
+    trained = {f"{name.replace('.', '__')}": runs["train"].path / name for name in ("potential.mtp", "active_set.npz")}
+    species = {"species": runs["train"].output["results"]["species"]}
+    graded = md | species | {"potential": "potential.mtp", "active_set": "active_set.npz", "temperature": 600.0}
+    graded |= {"grade_interval": 10, "grade_break": 1e9, "equilibration_ps": 0.0, "ensemble": "nvt"}
+    run("graded_md", "md", graded, structure__extxyz=cell, **trained)
+    candidates = {"hot__extxyz": runs["graded_md"].path / "candidates.extxyz"}
+    run("select", "select", species | {"candidates": {"hot": "hot.extxyz"}}, **candidates, **trained)
     trajectory = runs["md"].path / "trajectory.npz"
     fit = {"supercell": SUPERCELL, "cutoffs": [3.6, 3.0], "blocks": 2}
     run("force_constants", "force-constants", fit, structure__extxyz=cell, trajectory__npz=trajectory)

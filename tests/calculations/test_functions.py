@@ -4,11 +4,12 @@ import io
 
 import numpy as np
 import pytest
-from aiida.orm import Dict, Str
+from aiida.orm import Dict, Str, StructureData
 from aiida.plugins import CalculationFactory
 from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 
+from aiida_iontherm.calculations import active_learning as functions_of_learning
 from aiida_iontherm.calculations import functions
 from aiida_iontherm.data import (
     ConfigurationsData,
@@ -26,7 +27,10 @@ from aiida_iontherm.physics.quantity import Quantity
 pytestmark = pytest.mark.usefixtures("aiida_profile")
 
 NAMES = (
-    "select_configurations",
+    "sample_snapshots",
+    "compare_generations",
+    "record_round",
+    "collect_rounds",
     "check_potential",
     "judge_potential",
     "merge_configurations",
@@ -58,8 +62,8 @@ def numbers_of(node):
 
 
 @pytest.mark.parametrize(("count", "chosen"), [(1, [19]), (2, [10, 19]), (4, [5, 10, 14, 19]), (20, None), (50, None)])
-def test_selection_is_even_and_ends_with_the_last(count, chosen, cuau):
-    node = functions.select_configurations(settings=Dict({"count": count}), run_0=numbered(cuau, 20))
+def test_sample_is_even_and_ends_with_the_last(count, chosen, cuau):
+    node = functions.sample_snapshots(settings=Dict({"count": count}), run_0=numbered(cuau, 20))
     found = numbers_of(node)
     if chosen is None:  # as many as there are, none twice; the first only if all are wanted
         assert len(set(found)) == len(found) >= 19
@@ -67,10 +71,10 @@ def test_selection_is_even_and_ends_with_the_last(count, chosen, cuau):
         assert found == chosen
 
 
-def test_selection_takes_from_each_run(cuau):
+def test_sample_is_taken_from_all_runs(cuau):
     runs = {"run_1": numbered(cuau, 10, start=50), "run_0": numbered(cuau, 10)}
-    node = functions.select_configurations(settings=Dict({"count": 3}), **runs)
-    assert numbers_of(node) == [3, 6, 9, 53, 56, 59]
+    node = functions.sample_snapshots(settings=Dict({"count": 6}), **runs)
+    assert numbers_of(node) == [3, 6, 50, 53, 56, 59]
     assert set(node.creator.inputs) == {"settings", "run_0", "run_1"}
 
 
@@ -115,6 +119,94 @@ def test_errors_of_a_potential(task_runs, cuau):
     for key, values in rms.items():
         assert result[key] == pytest.approx(np.sqrt(np.mean(np.square(values))), rel=1e-6), key
     assert result["configurations"] == 2
+    part = functions.check_potential(node, configurations, Dict({"first": 1, "count": 1}))
+    assert part["configurations"] == 1
+    assert part["force_rmse_ev_per_angstrom"] == pytest.approx(np.sqrt(np.mean(np.square(forces[1]))), rel=1e-6)
+
+
+def test_generations_are_compared_by_their_force_constants(task_runs, cuau):
+    path, species = task_runs["train"].path / "potential.mtp", task_runs["train"].output["results"]["species"]
+    before = PotentialData(path, species=species)
+    trained = before.potential()
+    stiffer = trained.replace(moment_coeffs=1.1 * trained.moment_coeffs)
+    stiffer.write(path.parent / "stiffer.mtp")
+    after = PotentialData(path.parent / "stiffer.mtp", species=species)
+    structure, settings = StructureData(ase=cuau), Dict({"supercell": [2, 2, 1]})
+    change = functions_of_learning.compare_generations(before, after, structure, settings)
+    # All forces are proportional to the linear coefficients, frequencies to their root.
+    assert change["force_constant_change"] == pytest.approx(0.1 / 1.1, rel=1e-6)
+    assert change["frequency_change"] == pytest.approx(1 - 1.1**-0.5, rel=1e-3)  # acoustic modes are rounding
+    assert change["frequency_change_thz"] > 0
+    assert functions_of_learning.compare_generations(before, before, structure, settings)["frequency_change"] < 1e-6
+
+
+ROUND = {
+    "round": 2,
+    "length_ps": 4.0,
+    "runs": {
+        "T300_V1": {"temperature": 300.0, "volume_scaling": 1.0},
+        "T600_V1": {"temperature": 600.0, "volume_scaling": 1.0},
+    },
+    "force_constant_tolerance": 0.02,
+    "force_error_target": 0.1,
+}
+CALM = {
+    "production_ps": 4.0,
+    "max_grade": 2.0,
+    "mean_grade": 0.8,
+    "candidates": 0,
+    "broke_at_ps": None,
+    "break_reason": None,
+}
+TEST = {"force_rmse_ev_per_angstrom": 0.05, "force_rms_ev_per_angstrom": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("hot", "selected", "change", "error", "expected"),
+    [
+        ({}, None, None, 0.05, (True, False, True)),
+        ({}, None, None, None, (True, False, False)),
+        ({"candidates": 4, "max_grade": 6.0}, 0, None, 0.2, (True, False, False)),
+        ({"candidates": 4, "max_grade": 6.0}, 2, 0.3, 0.2, (False, False, False)),
+        ({"candidates": 4, "max_grade": 6.0}, 2, 0.02, 0.1, (False, True, True)),
+        ({"candidates": 4, "max_grade": 60.0, "broke_at_ps": 0.4}, 2, 0.01, 0.05, (False, False, True)),
+        ({"max_grade": None, "broke_at_ps": 0.4}, None, None, 0.05, (False, False, True)),
+        (None, None, None, 0.05, (False, False, True)),
+    ],
+)
+def test_criteria_of_a_round(hot, selected, change, error, expected):
+    """Nothing selected, force constants settled, forces accurate: for runs that end well, break, or never finish."""
+    parts = {"T300_V1": Dict(CALM)}
+    if hot is not None:
+        parts["T600_V1"] = Dict(CALM | hot)
+    if selected is not None:
+        parts["selection"] = Dict({"selected": selected, "max_grade_after": 2.9})
+    if change is not None:
+        parts["change"] = Dict(
+            {"force_constant_change": change, "frequency_change": change / 2, "frequency_change_thz": 0.1}
+        )
+    if error is not None:
+        parts["test"] = Dict(TEST | {"force_rmse_ev_per_angstrom": error})
+    record = functions_of_learning.record_round(Dict(ROUND), **parts).get_dict()
+    found = record["criteria"]
+    assert (found["nothing_selected"], found["force_constants_settled"], found["forces_accurate"]) == expected
+    assert record["test_error"] == error
+    assert record["force_constant_change"] == change
+    assert record["failed_runs"] == (hot is None)
+    assert len(record["runs"]) == 2 - (hot is None)
+    assert record["candidates"] == (hot or {}).get("candidates", 0)
+    assert record["max_grade"] == max(2.0, (hot or {}).get("max_grade") or 0.0)
+
+
+def test_rounds_are_collected_in_order():
+    rounds = {f"round_{index:03d}": Dict({"round": index}) for index in (10, 2, 1)}
+    joined = functions_of_learning.collect_rounds(Dict({"converged": True, "reason": "calm"}), **rounds)
+    assert joined.get_dict() == {
+        "converged": True,
+        "reason": "calm",
+        "rounds": [{"round": 1}, {"round": 2}, {"round": 10}],
+    }
+    assert set(joined.creator.inputs) == {"verdict", *rounds}
 
 
 @pytest.fixture(scope="module")

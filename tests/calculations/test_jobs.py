@@ -17,10 +17,12 @@ from aiida_iontherm.calculations.force_constants import ForceConstantsCalculatio
 from aiida_iontherm.calculations.lattice_conductivity import LatticeConductivityCalculation, LatticeConductivityParser
 from aiida_iontherm.calculations.md import MdCalculation, MdParser
 from aiida_iontherm.calculations.reference import ReferenceCalculation, ReferenceParser
+from aiida_iontherm.calculations.select import SelectCalculation, SelectParser
 from aiida_iontherm.calculations.train import TrainCalculation, TrainParser
 from aiida_iontherm.data import ConfigurationsData, ForceConstantsData, PotentialData, TrajectoryData
 from aiida_iontherm.engines.builders import EmbeddedEngine
 from aiida_iontherm.physics.mtp import MomentTensorPotential
+from aiida_iontherm.physics.mtp.selection import active_set_of, active_set_to_arrays
 from aiida_iontherm.tasks.registry import TASKS
 from aiida_iontherm.workchains.protocols import load_protocol
 
@@ -30,6 +32,7 @@ CLASSES = {
     "reference": (ReferenceCalculation, ReferenceParser),
     "train": (TrainCalculation, TrainParser),
     "md": (MdCalculation, MdParser),
+    "select": (SelectCalculation, SelectParser),
     "force_constants": (ForceConstantsCalculation, ForceConstantsParser),
     "lattice_conductivity": (LatticeConductivityCalculation, LatticeConductivityParser),
 }
@@ -48,9 +51,13 @@ def structure(aiida_profile, cuau):
 
 
 @pytest.fixture
-def potential(aiida_profile, tmp_path):
-    MomentTensorPotential.new(level=4, species=["Cu", "Au"], cutoff=4.0, radial_size=4).write(tmp_path / "p.mtp")
-    return PotentialData(tmp_path / "p.mtp", species=["Cu", "Au"])
+def potential(aiida_profile, tmp_path, cuau):
+    species, stream = ["Cu", "Au"], BytesIO()
+    MomentTensorPotential.new(level=4, species=species, cutoff=4.0, radial_size=4).write(tmp_path / "p.mtp")
+    active_set = active_set_of(MomentTensorPotential.read(tmp_path / "p.mtp", species), [cuau])
+    np.savez(stream, **active_set_to_arrays(active_set))
+    stream.seek(0)
+    return PotentialData(tmp_path / "p.mtp", species=species, active_set=stream)
 
 
 @pytest.fixture
@@ -82,6 +89,12 @@ JOBS = {
         ["structure", "potential"],
         {"structure": "structure.extxyz", "potential": "potential.mtp"},
     ),
+    "graded_md": (
+        "md",
+        MD | {"grade_interval": 10},
+        ["structure", "potential"],
+        {"structure": "structure.extxyz", "potential": "potential.mtp", "active_set": "active_set.npz"},
+    ),
     "md_engine": ("md", MD | {"engine": "emt"}, ["structure"], {"structure": "structure.extxyz"}),
     "force_constants": (
         "force_constants",
@@ -98,8 +111,8 @@ JOBS = {
 }
 RETRIEVED = {
     "reference": {"labelled.extxyz"},
-    "train": {"potential.mtp", "parity.npz"},
-    "md": {"trajectory.npz", "snapshots.extxyz"},
+    "train": {"potential.mtp", "active_set.npz", "parity.npz"},
+    "md": {"trajectory.npz", "snapshots.extxyz", "candidates.extxyz"},
     "force_constants": {"force_constants.npz"},
     "lattice_conductivity": {"phonons.npz"},
 }
@@ -167,7 +180,41 @@ def test_task_accepts_what_is_written(name, prepared):
 
 
 def _species_keys(name):
-    return {"md": ["species"], "retrain": ["start_species"]}.get(name, [])
+    return {"md": ["species"], "graded_md": ["species"], "retrain": ["start_species"]}.get(name, [])
+
+
+def test_selection_takes_the_candidates_of_all_runs(prepare_job, potential, configurations):
+    runs = {"T300_V1": configurations, "T600_V0_97": configurations}
+    folder, info = prepare_job(
+        "iontherm.select", parameters=Dict({"grade_select": 4.0}), potential=potential, candidates=runs
+    )
+    with folder.open("input.json") as stream:
+        task_input = importlib.import_module(TASKS["select"][0]).Input.model_validate_json(stream.read())
+    assert (task_input.grade_select, task_input.species) == (4.0, ["Cu", "Au"])
+    assert set(task_input.candidates) == set(runs)
+    files = {*task_input.candidates.values(), task_input.potential, task_input.active_set, "input.json"}
+    assert set(folder.get_content_list()) == files
+    assert set(info.retrieve_list) == {"output.json", "progress.jsonl", "selected.extxyz"}
+    with folder.open("active_set.npz", "rb") as stream:
+        assert stream.read() == potential.base.repository.get_object_content("active_set.npz", mode="rb")
+
+
+def test_grades_need_an_active_set(task_code, structure, potential, configurations, tmp_path):
+    bare = PotentialData(tmp_path / "p.mtp", species=["Cu", "Au"])
+    runner, common = get_manager().get_runner(), {"code": task_code}
+    with pytest.raises(ValueError, match="carries its active set: train it in this version"):
+        instantiate_process(
+            runner,
+            MdCalculation,
+            parameters=Dict(MD | {"grade_interval": 10}),
+            structure=structure,
+            potential=bare,
+            **common,
+        )
+    with pytest.raises(ValueError, match="carries no active set to grade candidates against"):
+        instantiate_process(
+            runner, SelectCalculation, parameters=Dict({}), potential=bare, candidates={"a": configurations}, **common
+        )
 
 
 def test_potential_travels_with_its_species(prepared, potential):

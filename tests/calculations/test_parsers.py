@@ -11,8 +11,14 @@ NODES = {
     "relax": ("iontherm.reference", ["labelled.extxyz"], {"configurations", "structure"}),
     "sample": ("iontherm.reference", ["labelled.extxyz"], {"configurations"}),
     "label": ("iontherm.reference", ["labelled.extxyz"], {"configurations"}),
-    "train": ("iontherm.train", ["potential.mtp", "parity.npz"], {"potential", "parity"}),
+    "train": ("iontherm.train", ["potential.mtp", "active_set.npz", "parity.npz"], {"potential", "parity"}),
     "md": ("iontherm.md", ["trajectory.npz", "snapshots.extxyz"], {"trajectory", "snapshots"}),
+    "graded_md": (
+        "iontherm.md",
+        ["trajectory.npz", "snapshots.extxyz", "candidates.extxyz"],
+        {"trajectory", "snapshots", "candidates"},
+    ),
+    "select": ("iontherm.select", ["selected.extxyz"], {"configurations"}),
     "force_constants": ("iontherm.force_constants", ["force_constants.npz"], {"force_constants"}),
     "lattice_conductivity": ("iontherm.lattice_conductivity", ["phonons.npz"], {"phonons"}),
 }
@@ -64,7 +70,8 @@ def test_relaxed_cell_is_the_labelled_one(parse, task_runs):
 
 
 def test_potential_gets_its_species(parse, task_runs):
-    outputs, _ = parse("train", task_runs["train"].files("potential.mtp", "parity.npz"))
+    outputs, _ = parse("train", task_runs["train"].files("potential.mtp", "active_set.npz", "parity.npz"))
+    assert outputs["potential"].active_set().rank == task_runs["train"].output["results"]["parameters_determined"]
     assert outputs["potential"].species == task_runs["train"].output["results"]["species"]
     assert outputs["potential"].potential().cutoff == 4.0
 
@@ -83,6 +90,25 @@ def test_md_without_snapshots(parse, task_runs):
     outputs, node = parse("md", files | {"output.json": json.dumps(output).encode()})
     assert node.is_finished_ok
     assert "snapshots" not in outputs
+
+
+def test_nothing_selected(parse, task_runs):
+    files = task_runs["select"].files()
+    output = json.loads(files["output.json"])
+    output["results"]["selected"] = 0
+    outputs, node = parse("select", {"output.json": json.dumps(output).encode()})
+    assert node.is_finished_ok
+    assert set(outputs) == {"output_parameters"}
+
+
+def test_active_set_of_another_training(parse, task_runs, tmp_path):
+    files = task_runs["train"].files("potential.mtp", "active_set.npz", "parity.npz")
+    with np.load(task_runs["train"].path / "active_set.npz") as archive:
+        arrays = dict(archive)
+    np.savez(tmp_path / "other.npz", **(arrays | {"potential": np.array("0" * 64)}))
+    _, node = parse("train", files | {"active_set.npz": (tmp_path / "other.npz").read_bytes()})
+    assert node.exit_status == 340
+    assert "active_set.npz is of no use" in node.exit_message
 
 
 TRUNCATED = b'{"status": "fini'

@@ -1,6 +1,7 @@
 """Node types: what they hold comes back as it was, and what is no such thing cannot be stored."""
 
 import io
+import re
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from aiida_iontherm import data
+from aiida_iontherm.physics.mtp import MomentTensorPotential
+from aiida_iontherm.physics.mtp.selection import active_set_of, active_set_to_arrays
 from aiida_iontherm.physics.quantity import Quantity
 
 pytestmark = pytest.mark.usefixtures("aiida_profile")
@@ -142,8 +145,59 @@ def test_truncated_potential_is_refused(mtp_file):
         data.PotentialData(mtp_file, species=["Cu", "Au"]).store()
 
 
+def forget_species(mtp_file):
+    """Make it a file of another program, whose species are known to the user alone."""
+    mtp_file.write_text(re.sub(r"potential_tag.*\n", "", mtp_file.read_text()))
+
+
+def active_set_stream(npz, mtp_file, atoms):
+    potential = MomentTensorPotential.read(mtp_file, ["Cu", "Au"])
+    return npz(**active_set_to_arrays(active_set_of(potential, [atoms])))
+
+
+def test_potential_keeps_its_active_set(mtp_file, npz, cuau):
+    stream = active_set_stream(npz, mtp_file, cuau)
+    node = load_node(data.PotentialData(mtp_file, species=["Cu", "Au"], active_set=stream).store().pk)
+    assert node.has_active_set
+    assert node.get_content() == mtp_file.read_text()
+    expected = active_set_of(node.potential(), [cuau])
+    np.testing.assert_array_equal(node.active_set().rows, expected.rows)
+    np.testing.assert_array_equal(node.active_set().inverse, expected.inverse)
+
+
+def test_potential_without_active_set_says_so(mtp_file):
+    node = data.PotentialData(mtp_file, species=["Cu", "Au"]).store()
+    assert not node.has_active_set
+    with pytest.raises(ValueError, match="carries no active set: train it"):
+        node.active_set()
+
+
+@pytest.mark.parametrize("damage", ["other species", "truncated", "text", "pickled"])
+def test_active_set_that_is_of_no_use_is_refused(damage, mtp_file, npz, cuau):
+    stream, species = active_set_stream(npz, mtp_file, cuau), ["Cu", "Au"]
+    if damage == "other species":
+        forget_species(mtp_file)
+        species = ["Au", "Cu"]
+    elif damage == "truncated":
+        stream = io.BytesIO(stream.getvalue()[:-50])
+    elif damage == "text":
+        stream = io.BytesIO(b"killed")
+    else:
+        stream = npz(rows=np.array([{"a": 1}], dtype=object))
+    with pytest.raises(ValidationError, match=r"active_set\.npz is of no use"):
+        data.PotentialData(mtp_file, species=species, active_set=stream).store()
+
+
+def test_potential_is_one_file_and_its_active_set(mtp_file):
+    node = data.PotentialData(mtp_file, species=["Cu", "Au"])
+    node.base.repository.put_object_from_filelike(io.BytesIO(b"x"), "notes.txt")
+    with pytest.raises(ValidationError, match=r"a potential is one file, not notes\.txt, potential\.mtp"):
+        node.store()
+
+
 def test_same_potential_has_the_same_hash(mtp_file):
     """Caching and `--potential` rest on it: file and species count, nothing else."""
+    forget_species(mtp_file)
     nodes = [data.PotentialData(mtp_file, species=s).store() for s in (["Cu", "Au"], ["Cu", "Au"], ["Au", "Cu"])]
     hashes = [node.base.caching.get_hash() for node in nodes]
     assert hashes[0] == hashes[1] != hashes[2]

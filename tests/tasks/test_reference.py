@@ -126,14 +126,37 @@ def test_hotter_samples_have_larger_forces(folder, alloy):
     assert 2 < hot / cold < 8
 
 
+def test_rattled_cells_have_the_displacements_and_volumes_asked_for(folder, alloy):
+    settings = SAMPLE | {"temperatures": [300], "frames_per_run": 1, "rattled_frames": 30, "rattle": 0.1, "strain": 0.0}
+    folder.give({"engine": "emt", "mode": "sample", "sample": settings}, structures=alloy * (2, 2, 1))
+    assert folder.run("reference") == EXIT_OK
+    rattled = folder.frames()[1:]
+    assert folder.output["results"]["frames"] == 31
+    assert [line["what"] for line in folder.progress] == ["reference MD"] + ["rattled cells"] * 30
+    displacements = []
+    for index, atoms in enumerate(rattled):
+        scaling = (0.97, 1.03)[index % 2]
+        assert atoms.get_volume() / (4 * alloy.get_volume()) == pytest.approx(scaling, rel=1e-6)
+        ideal = alloy * (2, 2, 1)
+        ideal.set_cell(atoms.cell, scale_atoms=True)
+        displacements.append(atoms.positions - ideal.positions)
+    # 30 x 48 numbers: a standard deviation within four of its standard errors, 1 / sqrt(2 n).
+    assert np.std(displacements) == pytest.approx(0.1, rel=4 / np.sqrt(2 * 1440))
+    assert abs(np.mean(displacements)) < 4 * 0.1 / np.sqrt(1440)
+    forces = [atoms.get_forces() for atoms in rattled]
+    assert np.isfinite(forces).all()
+    assert np.abs(forces).max() > 0.5
+
+
 @pytest.mark.parametrize("strain", [0.02, 0.0])
 def test_sampling_goes_on_after_a_time_limit(make_folder, alloy, strain):
     """After every single frame, within runs and between them; without strain successive runs share a cell."""
     whole, parts = make_folder("whole"), make_folder("parts")
     task_input = {"engine": "emt", "mode": "sample", "sample": SAMPLE | {"strain": strain, "volume_scalings": [1.0]}}
+    task_input["sample"] |= {"rattled_frames": 2}
     whole.give(task_input, structures=alloy).run("reference")
     parts.give(task_input | {"max_seconds": 1e-9}, structures=alloy)
-    assert keep_going(parts, "reference") == 7
+    assert keep_going(parts, "reference") == 9
     assert (parts.path / "labelled.extxyz").read_text() == (whole.path / "labelled.extxyz").read_text()
 
 

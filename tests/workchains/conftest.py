@@ -14,8 +14,9 @@ from aiida.orm import Dict, StructureData
 from aiida.plugins import WorkflowFactory
 from ase import Atoms
 
-from aiida_iontherm.data import ConfigurationsData, ForceConstantsData, PotentialData, TrajectoryData
+from aiida_iontherm.data import ConfigurationsData, ForceConstantsData, ParityData, PotentialData, TrajectoryData
 from aiida_iontherm.physics.mtp import MomentTensorPotential
+from aiida_iontherm.physics.mtp.selection import active_set_of, active_set_to_arrays
 from aiida_iontherm.workchains.protocols import load_protocol
 
 
@@ -40,6 +41,15 @@ def potential(aiida_profile: Any, tmp_path: Path) -> PotentialData:
     return PotentialData(tmp_path / "p.mtp", species=["Cu", "Au"])
 
 
+@pytest.fixture
+def graded_potential(potential: PotentialData, tmp_path: Path, cuau: Atoms) -> PotentialData:
+    """The same with an active set."""
+    stream = BytesIO()
+    np.savez(stream, **active_set_to_arrays(active_set_of(potential.potential(), [cuau])))
+    stream.seek(0)
+    return PotentialData(tmp_path / "p.mtp", species=["Cu", "Au"], active_set=stream)
+
+
 def archive(node_class: type) -> Any:
     stream = BytesIO()
     np.savez(stream, **{name: np.ones(2) for name in node_class.REQUIRED})
@@ -48,13 +58,21 @@ def archive(node_class: type) -> Any:
 
 
 @pytest.fixture
-def nodes(structure: StructureData, potential: PotentialData, cuau: Atoms, tiny: dict[str, Any]) -> dict[str, Any]:
+def nodes(
+    structure: StructureData,
+    potential: PotentialData,
+    graded_potential: PotentialData,
+    cuau: Atoms,
+    tiny: dict[str, Any],
+) -> dict[str, Any]:
     """Inputs of the chains by the name of their port; sections of the tiny settings under their own names."""
     settings = load_protocol("demo", tiny).model_dump(mode="json")
     sections = {name: Dict(section) for name, section in settings.items() if isinstance(section, dict)}
     return {
         "structure": structure,
         "potential_node": potential,
+        "graded_potential": graded_potential,
+        "parity": archive(ParityData),
         "configurations": ConfigurationsData.from_frames([cuau]),
         "trajectory": archive(TrajectoryData),
         "force_constants_node": archive(ForceConstantsData),

@@ -114,11 +114,37 @@ def test_outputs(material_run):
     assert all(outputs.fits[label]["r2_test"] > 0.9 for label in LABELS)
     assert sorted(outputs.potential.species) == ["Au", "Cu"]
     assert outputs.test["configurations"] == 4
-    assert outputs.training["configurations"] == 2 * 8 + 4  # both runs, and what was explored
+    (record,) = outputs.active_learning["rounds"]
+    assert record["selected"] > 0
+    # Both runs and the rattled cells; what was explored, for the test and selected.
+    assert outputs.training["configurations"] == 2 * 8 + 3 + 4 + record["selected"]
     for label, temperature in zip(("T200", "T300"), TEMPERATURES, strict=True):
         # NVE started near equilibrium; 36 atoms over 1.6 ps scatter by some ten per cent.
         assert outputs.dynamics[label]["mean_temperature_k"] == pytest.approx(temperature, rel=0.35)
         assert abs(outputs.lattice[label]["min_frequency_thz"]) < 0.1  # a stable crystal: acoustic modes at Gamma
+
+
+def test_record_of_the_active_learning(material_run):
+    """One round at 500 K, the edge of the training set: the run meets what the potential does not know, and learns."""
+    learning = material_run.outputs.active_learning.get_dict()
+    assert learning["converged"] is False
+    assert learning["reason"] == "the limit of 1 rounds was reached"
+    (record,) = learning["rounds"]
+    (run,) = record["runs"]
+    assert (run["temperature"], run["volume_scaling"]) == (500.0, 1.0)
+    assert 3 < run["max_grade"] == record["max_grade"]
+    assert record["candidates"] >= record["selected"]
+    assert record["max_grade_after_selection"] <= 3
+    assert 0 < record["test_error"] < 1
+    assert record["training"]["configurations"] == material_run.outputs.training["configurations"]
+    assert 0 < record["force_constant_change"] < 0.5
+    assert material_run.outputs.potential.has_active_set
+    makers = {
+        link.node.process_label
+        for link in material_run.outputs.active_learning.base.links.get_incoming().all()
+        if hasattr(link.node, "process_label") and link.link_type.value == "create"
+    }
+    assert makers == {"collect_rounds"}
 
 
 def test_relaxed_cell_is_used(material_run):
@@ -139,7 +165,14 @@ def test_provenance_tree(material_run):
 
     assert tree(material_run) == {
         "relax": {},
-        "potential": {"reference_set": {}, "train_0": {}, "explore_1_300K": {}, "label_1": {}, "train_1": {}},
+        "potential": {
+            "reference_set": {},
+            "train_0": {},
+            "explore_1_T500_V1": {},
+            "select_1": {},
+            "label_1": {},
+            "train_1": {},
+        },
         "diffusion": {"dynamics_T200": {}, "dynamics_T300": {}},
         "force_constants_T200": {},
         "force_constants_T300": {},
@@ -147,7 +180,7 @@ def test_provenance_tree(material_run):
         "lattice_conductivity_T300": {},
     }
     labels = [job.process_label for job in sorted(jobs_of(material_run), key=lambda job: job.pk)]
-    assert len(labels) == 12
+    assert len(labels) == 13
     assert labels[:3] == ["ReferenceCalculation", "ReferenceCalculation", "TrainCalculation"]
 
 
@@ -171,7 +204,7 @@ def test_second_run_takes_all_jobs_from_the_cache(material_run, run_process, tas
         again = run_process(builder)
     assert again.is_finished_ok
     jobs = jobs_of(again)
-    assert len(jobs) == 12
+    assert len(jobs) == 13
     assert all(job.base.caching.is_created_from_cache for job in jobs)
     first, second = (
         [(q.name, q.direction, q.temperature, q.value, q.uncertainty) for q in run.outputs.result.quantities]

@@ -41,6 +41,10 @@ def test_cost_follows_the_settings(cscu2i3):
         return next(s.seconds for s in plan if s.name == step)
 
     assert seconds("diffusion", dynamics={"production_ps": 300.0}) > 5 * seconds("diffusion")
+    assert seconds("potential", potential={"max_rounds": 6}) > 1.5 * seconds("potential")
+    longer = {"explore_ps": [400.0, 4000.0]}
+    assert seconds("potential", potential=longer) > 2 * seconds("potential")
+    assert seconds("potential", potential=longer | {"grade_interval": 1}) > seconds("potential", potential=longer)
     assert seconds("diffusion", temperatures=[300]) < 0.6 * seconds("diffusion")
     assert seconds("potential", engine={"name": "tblite", "options": {}}) > 2 * seconds("potential")
     assert seconds("lattice_conductivity", conductivity={"mesh_length": 60.0}) > 5 * seconds("lattice_conductivity")

@@ -21,6 +21,13 @@ def test_every_protocol_is_valid(name):
     settings = load_protocol(name)
     # The exploration must be able to see what the dynamics will visit.
     assert max(settings.potential.explore_temperatures) >= max(settings.temperatures)
+    assert max(settings.reference.temperatures) >= max(settings.potential.explore_temperatures)
+    # The first generation has seen the volumes it is sent to.
+    for end in (min, max):
+        explored, known = end(settings.potential.explore_volumes), end(settings.reference.volume_scalings)
+        assert end(explored, known) == known
+    # Enough rounds to pass through all lengths, but in the demo one to learn and one to pass.
+    assert settings.potential.max_rounds >= len(settings.potential.explore_ps)
     assert settings.conductivity.coarse_mesh_length < settings.conductivity.mesh_length
     # Beyond half of the supercell an atom would meet its own image.
     assert settings.force_constants.cutoffs[0] <= settings.dynamics.min_extent / 2
@@ -35,6 +42,9 @@ def test_each_protocol_is_finer_than_the_one_before():
         assert coarse.dynamics.min_extent < fine.dynamics.min_extent
         assert coarse.conductivity.mesh_length < fine.conductivity.mesh_length
         assert coarse.potential.force_error_target > fine.potential.force_error_target
+        assert coarse.potential.force_constant_tolerance > fine.potential.force_constant_tolerance
+        assert coarse.potential.explore_ps[-1] < fine.potential.explore_ps[-1]
+        assert coarse.potential.max_rounds < fine.potential.max_rounds
 
 
 def test_printed_protocol_can_be_used_as_overrides():
@@ -84,6 +94,16 @@ def test_the_protocol_itself_is_not_changed():
         ("demo", {"temperatures": ["hot"]}, "temperatures"),
         ("demo", {"reference": {"temperatures": [-1]}}, "reference.temperatures: temperatures are in K"),
         ("demo", {"potential": {"explore_temperatures": [-1]}}, "potential.explore_temperatures: temperatures"),
+        ("demo", {"potential": {"explore_ps": [4.0, 1.0]}}, "potential.explore_ps: lengths must be positive and grow"),
+        ("demo", {"potential": {"explore_ps": [0.0]}}, "potential.explore_ps: lengths must be positive and grow"),
+        ("demo", {"potential": {"explore_ps": 4.0}}, "potential.explore_ps"),
+        ("demo", {"potential": {"explore_volumes": [1.0, 1.5]}}, "potential.explore_volumes: factors of the volume"),
+        ("demo", {"potential": {"explore_volumes": [1.0, 1.0]}}, "potential.explore_volumes: each one only once"),
+        ("demo", {"potential": {"explore_temperatures": [300, 300]}}, "potential.explore_temperatures: each one only"),
+        ("demo", {"potential": {"grade_break": 2.0}}, "potential.grade_break: 2 must be above grade_select, 3"),
+        ("demo", {"potential": {"grade_select": 1.0}}, "potential.grade_select"),
+        ("demo", {"potential": {"explore_frames": 4}}, "unknown key potential.explore_frames"),
+        ("demo", {"reference": {"rattle": -0.1}}, "reference.rattle"),
         ("demo", {"potential": {"level": 1}}, "potential.level: Input should be greater than or equal to 2"),
         ("demo", {"dynamics": {"timestep_fs": 50}}, "dynamics.timestep_fs: Input should be less than or equal to 5"),
         ("demo", {"dynamics": {"ensemble": "npt"}}, "dynamics.ensemble"),

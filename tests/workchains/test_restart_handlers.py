@@ -6,7 +6,7 @@ from aiida.plugins import WorkflowFactory
 
 from aiida_iontherm.workchains.base import TaskWorkChain
 
-TASK_CHAINS = ("relax", "reference_set", "train", "dynamics", "force_constants", "lattice_conductivity")
+TASK_CHAINS = ("relax", "reference_set", "train", "dynamics", "select", "force_constants", "lattice_conductivity")
 
 
 @pytest.fixture

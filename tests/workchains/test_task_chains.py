@@ -85,6 +85,15 @@ def test_dynamics(set_up, nodes):
     assert process.ctx.inputs["potential"] is nodes["potential_node"]
 
 
+def test_selection(set_up, nodes):
+    inputs = {"potential": nodes["graded_potential"], "candidates": {"hot": nodes["configurations"]}}
+    process = set_up("select", settings=Dict({"grade_select": 3.0, "max_selected": 5}), **inputs)
+    parameters = process.ctx.inputs["parameters"].get_dict()
+    assert parameters == {"grade_select": 3.0, "max_selected": 5}
+    assert process.ctx.inputs["candidates"]["hot"] is nodes["configurations"]
+    assert process.ctx.inputs["potential"] is nodes["graded_potential"]
+
+
 def test_force_constants(set_up, nodes):
     settings = Dict(nodes["force_constants"].get_dict() | {"supercell": [3, 3, 2]})
     process = set_up("force_constants", structure=nodes["structure"], trajectory=nodes["trajectory"], settings=settings)
@@ -127,6 +136,7 @@ def test_options_reach_the_job(set_up, nodes):
         "potential",
         "reference_set",
         "relax",
+        "select",
         "train",
     ],
 )

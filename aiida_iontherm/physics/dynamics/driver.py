@@ -20,7 +20,12 @@ from ase.md.md import MolecularDynamics as AseDynamics
 from ase.md.velocitydistribution import Stationary, thermalize_momenta
 from ase.md.verlet import VelocityVerlet
 
+from aiida_iontherm.physics.dynamics.watch import ExtrapolationWatch
+
 Array = npt.NDArray[np.float64]
+
+LOST_ANGSTROM = 1e5
+"""No atom diffuses this far from where it started in any run."""
 
 RUNAWAY_FACTOR = 4.0
 """A cell hotter than this many times its target has left the region where the potential was trained."""
@@ -91,6 +96,21 @@ class MdSettings:
         return self.equilibration_blocks + -(-self.production_steps // self.block_steps)
 
 
+@dataclass(frozen=True)
+class Break:
+    """Where and why a run ended before its time.
+
+    Attributes
+    ----------
+    step : int
+        Since the start of the run, equilibration included; positions and velocities of the run are those of this step.
+    reason : str
+    """
+
+    step: int
+    reason: str
+
+
 class MolecularDynamics:
     """One run, advanced block by block.
 
@@ -103,18 +123,37 @@ class MolecularDynamics:
     settings : MdSettings
     mobile : int array [m]
         Indices of the ions whose unwrapped positions are stored.
+    watch : ExtrapolationWatch, optional
+        Looks at the run at its stride, which must divide the block, and ends it where the potential is not to be
+        trusted. A watched run that flies apart ends in the same way, instead of in `UnstableRunError`: what came
+        before is what the potential can learn from.
+
+    Attributes
+    ----------
+    broken : Break or None
+        Set if the watch has ended the run.
 
     Raises
     ------
     ValueError
-        If there are fewer than two atoms: the centre of mass stays where it is, one atom alone cannot move.
+        If there are fewer than two atoms: the centre of mass stays where it is, one atom alone cannot move. If the
+        stride of the watch does not fit the blocks.
     """
 
     def __init__(
-        self, atoms: Atoms, calculator: Calculator, settings: MdSettings, mobile: npt.NDArray[np.int64]
+        self,
+        atoms: Atoms,
+        calculator: Calculator,
+        settings: MdSettings,
+        mobile: npt.NDArray[np.int64],
+        watch: ExtrapolationWatch | None = None,
     ) -> None:
         if len(atoms) < 2:
             raise ValueError(f"molecular dynamics needs at least 2 atoms, not {len(atoms)}: repeat the cell")
+        if watch is not None and settings.block_steps % watch.settings.stride:
+            raise ValueError(
+                f"the stride of the watch, {watch.settings.stride}, must divide block_steps = {settings.block_steps}"
+            )
         self.settings = settings
         self.atoms = atoms.copy()
         self.atoms.calc = calculator
@@ -124,14 +163,17 @@ class MolecularDynamics:
         thermalize_momenta(self.atoms, 2 * settings.temperature_k, rng=self._rng)
         Stationary(self.atoms, preserve_temperature=False)
         self.block = 0
+        self.watch = watch
+        self.broken: Break | None = None
+        self._last_graded = 0, self.atoms.get_positions(), self.atoms.get_momenta()
         self._stored: dict[str, list[Array]] = {
             name: [] for name in ("thermo", "mobile_positions", "drift", "snapshots", "snapshot_forces", "velocities")
         }
 
     @property
     def finished(self) -> bool:
-        """True after the last block."""
-        return self.block >= self.settings.blocks
+        """True after the last block, or after a break."""
+        return self.broken is not None or self.block >= self.settings.blocks
 
     @property
     def equilibrating(self) -> bool:
@@ -139,13 +181,25 @@ class MolecularDynamics:
         return self.block < self.settings.equilibration_blocks
 
     def run_block(self) -> None:
-        """Advance by one block.
+        """Advance by one block, or to the step at which the watch ends the run.
 
         Raises
         ------
         UnstableRunError
-            If the cell heats far above its target.
+            If the cell heats far above its target and nobody watches.
         """
+        try:
+            self._run_block()
+        except UnstableRunError as error:
+            if self.watch is None:
+                raise
+            step, positions, momenta = self._last_graded
+            self.atoms.set_positions(positions, apply_constraint=False)
+            self.atoms.set_momenta(momenta, apply_constraint=False)
+            self.broken = Break(step, str(error))
+            self._forget_after(step)
+
+    def _run_block(self) -> None:
         settings = self.settings
         # Sums over neighbours must come in the same order after a restart: without this a list kept from before goes on
         # to be used in one run and is built anew in the other, and the last bits differ.
@@ -158,17 +212,34 @@ class MolecularDynamics:
             self._set_energy_to_equilibrium()
         integrator = self._integrator(thermostat=thermostat)
         integrator.attach(self._check_intact, interval=1)
-        every = settings.block_steps
+        # The gcd with a stride of 0, which stores nothing, is no restriction.
+        every = math.gcd(settings.block_steps, 0 if self.watch is None else self.watch.settings.stride)
         if producing:
-            # The gcd with a stride of 0, which stores nothing, is no restriction.
             every = math.gcd(every, settings.position_stride, settings.snapshot_stride, settings.velocity_stride)
-        before = (self.block - settings.equilibration_blocks) * settings.block_steps
+        before = self.block * settings.block_steps
+        equilibration = settings.equilibration_blocks * settings.block_steps
         for step in range(every, settings.block_steps + 1, every):
-            integrator.run(every)
+            try:
+                integrator.run(every)
+            except ValueError as error:
+                # The potential may meet positions beyond all bounds within a step, before the momenta tell.
+                if np.abs(self.atoms.positions).max() < LOST_ANGSTROM:
+                    raise
+                raise UnstableRunError(self._out_of_bounds("in the block of")) from error
             if producing:
-                self._store(before + step)
-        self._check_and_record()
+                self._store(before + step - equilibration)
+            if self.watch is not None and step % self.watch.settings.stride == 0:
+                self._look(self.watch, before + step)
+                if self.broken is not None:
+                    break
+        self._check_and_record(before + step)
         self.block += 1
+
+    def _look(self, watch: ExtrapolationWatch, step: int) -> None:
+        grade = watch.look(self.atoms, step, self._kinetic_temperature())
+        self._last_graded = step, self.atoms.get_positions(), self.atoms.get_momenta()
+        if not grade <= watch.settings.stop:  # true for NaN
+            self.broken = Break(step, f"an extrapolation grade of {grade:.3g} is above {watch.settings.stop:g}")
 
     def _integrator(self, *, thermostat: bool) -> AseDynamics:
         timestep = self.settings.timestep_fs * units.fs
@@ -196,7 +267,19 @@ class MolecularDynamics:
         if settings.velocity_stride and step % settings.velocity_stride == 0:
             self._stored["velocities"].append((atoms.get_velocities() * 1000 * units.fs).astype(np.float32))
 
-    def _check_and_record(self) -> None:
+    def _forget_after(self, step: int) -> None:
+        """Drop frames that were stored on the way from the last graded one to the explosion."""
+        settings = self.settings
+        produced = max(0, step - settings.equilibration_blocks * settings.block_steps)
+        for names, stride in (
+            (("mobile_positions", "drift"), settings.position_stride),
+            (("snapshots", "snapshot_forces"), settings.snapshot_stride),
+            (("velocities",), settings.velocity_stride),
+        ):
+            for name in names:
+                del self._stored[name][produced // stride if stride else 0 :]
+
+    def _check_and_record(self, step: int) -> None:
         atoms = self.atoms
         potential, kinetic = atoms.get_potential_energy(), atoms.get_kinetic_energy()
         temperature = self._kinetic_temperature()
@@ -205,7 +288,7 @@ class MolecularDynamics:
         pressure = np.nan
         if "stress" in atoms.calc.implemented_properties:
             pressure = -float(np.mean(atoms.get_stress(include_ideal_gas=True)[:3]))
-        time_ps = (self.block + 1) * self.settings.block_steps * self.settings.timestep_fs / 1000
+        time_ps = step * self.settings.timestep_fs / 1000
         self._stored["thermo"].append(np.array([time_ps, temperature, potential, potential + kinetic, pressure]))
 
     def _check_intact(self) -> None:
@@ -237,6 +320,11 @@ class MolecularDynamics:
         self.atoms.set_momenta(self.atoms.get_momenta() * np.sqrt(np.clip(factor, 0.25, 4.0)), apply_constraint=False)
 
     @property
+    def steps(self) -> int:
+        """Steps made, equilibration included."""
+        return self.block * self.settings.block_steps if self.broken is None else self.broken.step
+
+    @property
     def temperature(self) -> float:
         """Kinetic temperature in K at the end of the last block."""
         return float(self._stored["thermo"][-1][1]) if self._stored["thermo"] else 0.0
@@ -250,7 +338,7 @@ class MolecularDynamics:
             ``thermo`` [blocks, 5]: time (ps), temperature (K), potential and total energy (eV), pressure
             (eV/Angstrom^3); ``mobile_positions`` [frames, m, 3] unwrapped and ``drift`` [frames, 3], the centre of mass
             of the cell, in Angstrom; ``snapshots`` and ``snapshot_forces`` [n, N, 3] in Angstrom and eV/Angstrom;
-            ``velocities`` [frames, N, 3] in Angstrom/ps.
+            ``velocities`` [frames, N, 3] in Angstrom/ps. What a watch has seen is in its ``series``.
         """
         shapes = {
             "thermo": (0, 5),
@@ -267,7 +355,11 @@ class MolecularDynamics:
         arrays = {f"stored_{name}": values for name, values in self.observables().items()}
         arrays["positions"] = self.atoms.get_positions()
         arrays["momenta"] = self.atoms.get_momenta()
-        return {"block": self.block, "rng": self._rng.bit_generator.state}, arrays
+        meta = {"block": self.block, "rng": self._rng.bit_generator.state}
+        if self.watch is not None:
+            meta["watch"], watched = self.watch.state()
+            arrays |= {f"watch_{name}": values for name, values in watched.items()}
+        return meta, arrays
 
     def restore(self, meta: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> None:
         """Continue from the `state` of a run with the same settings."""
@@ -277,3 +369,7 @@ class MolecularDynamics:
         self.atoms.set_momenta(arrays["momenta"], apply_constraint=False)
         for name in self._stored:
             self._stored[name] = list(arrays[f"stored_{name}"])
+        self._last_graded = self.steps, self.atoms.get_positions(), self.atoms.get_momenta()
+        if self.watch is not None:
+            names = [name for name in arrays if name.startswith("watch_")]
+            self.watch.restore(meta["watch"], {name.removeprefix("watch_"): arrays[name] for name in names})

@@ -1,7 +1,8 @@
-"""Moment tensor potentials: basis, evaluation, training, files.
+"""Moment tensor potentials, from the basis to a trained, graded potential.
 
-The polynomial tables, files and training are our own; energies and forces are computed by ``motep`` (MIT)
-behind `MomentTensorPotential.evaluate`, the only door other rooms use.
+The way through the room: `contractions` and `basis` say what the basis scalars are and how to compute them, `kernel`
+evaluates them (compiled, ``native/``), `potential` is the door that other rooms use, `calculator` its ASE face.
+`files` reads and writes, `training` fits, `selection` knows what a potential has seen.
 """
 
 from aiida_iontherm.physics.mtp.potential import Evaluation, MomentTensorPotential

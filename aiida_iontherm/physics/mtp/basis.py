@@ -138,11 +138,11 @@ def _expansion(
 ) -> Expansion:
     bonds = [(i, j) for i in left for j in right if matrix[i][j]]
     terms: Expansion = {}
-    for bound in cartesian_product(*[_powers(matrix[i][j]) for i, j in bonds]):
+    for bound in cartesian_product(*[_weighted_powers(matrix[i][j]) for i, j in bonds]):
         weight = 1
         open_powers: list[Powers] = [(0, 0, 0)] * len(moments)
-        for (i, j), powers in zip(bonds, bound, strict=True):
-            weight *= _multinomial(powers)
+        for (i, j), (powers, count) in zip(bonds, bound, strict=True):
+            weight *= count
             open_powers[i] = _add(open_powers[i], powers)
             open_powers[j] = _add(open_powers[j], powers)
         pair = (_operand(moments, matrix, left, open_powers), _operand(moments, matrix, right, open_powers))
@@ -156,10 +156,12 @@ def _expansion(
 def _operand(
     moments: tuple[Moment, ...], matrix: tuple[tuple[int, ...], ...], half: tuple[int, ...], open_powers: list[Powers]
 ) -> Elementary | Half:
+    i = half[0]
     if len(half) == 1:
-        return moments[half[0]][0], open_powers[half[0]]
-    first, second = sorted((moments[i], open_powers[i]) for i in half)
-    return matrix[half[0]][half[1]], first, second
+        return moments[i][0], open_powers[i]
+    j = half[1]
+    first, second = (moments[i], open_powers[i]), (moments[j], open_powers[j])
+    return (matrix[i][j], first, second) if first <= second else (matrix[i][j], second, first)
 
 
 def _choose(options: list[list[Expansion]], triples: dict[int, Expansion]) -> list[Expansion]:
@@ -250,9 +252,9 @@ def _half_terms(half: Half) -> Iterator[tuple[tuple[Operand, Operand], int]]:
     """Two moments contracted over `half[0]` indices, component by component."""
     edges, ((mu, _), open_powers), ((other_mu, _), other_powers) = half
     terms: Counter[tuple[Operand, Operand]] = Counter()
-    for bound in _powers(edges):
+    for bound, weight in _weighted_powers(edges):
         pair = sorted([(mu, _add(open_powers, bound)), (other_mu, _add(other_powers, bound))])
-        terms[pair[0], pair[1]] += _multinomial(bound)
+        terms[pair[0], pair[1]] += weight
     yield from terms.items()
 
 
@@ -261,9 +263,10 @@ def _powers(rank: int) -> list[Powers]:
     return [(a, b, rank - a - b) for a in range(rank, -1, -1) for b in range(rank - a, -1, -1)]
 
 
-def _multinomial(powers: Powers) -> int:
-    """Count the index tuples that a set of powers stands for."""
-    return factorial(sum(powers)) // (factorial(powers[0]) * factorial(powers[1]) * factorial(powers[2]))
+@lru_cache(maxsize=64)
+def _weighted_powers(rank: int) -> list[tuple[Powers, int]]:
+    """Powers with the number of index tuples that each stands for."""
+    return [(p, factorial(rank) // (factorial(p[0]) * factorial(p[1]) * factorial(p[2]))) for p in _powers(rank)]
 
 
 def _add(left: Powers, right: Powers) -> Powers:

@@ -128,7 +128,7 @@ class Kernel:
         return Evaluation(energies=energies, forces=forces, stress=stress, virials=per_atom)
 
     def parameter_gradients(self, atoms: Atoms) -> tuple[Array, Array, Array]:
-        """Derivatives of each atom's energy with respect to the coefficients.
+        """Return derivatives of each atom's energy with respect to the coefficients.
 
         Returns
         -------
@@ -248,7 +248,7 @@ class TrainingKernel:
         return _float64(energy_weights) @ self.species_counts, moments, radial
 
     def design(self, potential: MomentTensorPotential, first: int, last: int) -> Array:
-        """Derivatives of energies, forces and virials with respect to the linear coefficients.
+        """Return derivatives of energies, forces and virials with respect to the linear coefficients.
 
         Returns
         -------
@@ -273,10 +273,12 @@ def atom_types(potential: MomentTensorPotential, type_of: npt.NDArray[np.int32],
     Raises
     ------
     ValueError
-        If a species is not covered.
+        If a species is not covered, or there are no atoms.
     """
+    if len(atoms) == 0:
+        raise ValueError("there are no atoms to evaluate: the structure is empty")
     types = type_of[atoms.numbers]
-    if types.min(initial=0) < 0:
+    if types.min() < 0:
         potential.check_species(atoms.get_chemical_symbols())
     return types
 

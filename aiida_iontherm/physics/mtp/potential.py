@@ -15,6 +15,7 @@ from ase.data import atomic_numbers
 from aiida_iontherm.physics.mtp.basis import BasisTables, basis_tables
 from aiida_iontherm.physics.mtp.files import MtpFile, read_mtp_file, species_tag, write_mtp_file
 from aiida_iontherm.physics.mtp.kernel import Kernel, compile_potential
+from aiida_iontherm.physics.mtp.selection import ActiveSet, make_grader
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -41,7 +42,8 @@ class Evaluation:
         In eV: virials[j, a, b] = sum_i (r_i - r_j)_a dU_i/dr_j,b, so that the potential part of the heat current is
         J_a = sum_jb virials[j, a, b] v_j,b (exact for many-body energies).
     grades : float array [N] or None
-        Extrapolation grades, where the potential carries an active set.
+        Extrapolation grades, where they were asked for: up to 1 is interpolation. Where the active set is one of whole
+        configurations, all atoms have the grade of theirs.
     """
 
     energies: Array
@@ -79,6 +81,8 @@ class MomentTensorPotential:
     scaling : float
     source : MtpFile or None
         The file it was read from: what that says beyond the potential is written back.
+    active_set : ActiveSet or None
+        What extrapolation grades are measured against. Training attaches it; see `selection.active_set_of`.
     """
 
     species: tuple[str, ...]
@@ -90,6 +94,7 @@ class MomentTensorPotential:
     moment_coeffs: Array
     scaling: float = 1.0
     source: MtpFile | None = None
+    active_set: ActiveSet | None = None
 
     def __post_init__(self) -> None:
         n = len(self.species)
@@ -246,9 +251,16 @@ class MomentTensorPotential:
         ValueError
             If a species is not the potential's, or grades are asked of a potential without an active set.
         """
-        if grades:
-            raise ValueError("this potential carries no active set, so it has no extrapolation grades")
-        return Kernel(self, skin=0.0).evaluate(atoms, virials=virials)
+        evaluation = Kernel(self, skin=0.0).evaluate(atoms, virials=virials)
+        if not grades:
+            return evaluation
+        if self.active_set is None:
+            raise ValueError(
+                "this potential carries no active set, so it has no extrapolation grades: make one of its training set "
+                "with selection.active_set_of and attach it with replace(active_set=...)"
+            )
+        values = make_grader(self, self.active_set)(atoms)
+        return dataclasses.replace(evaluation, grades=np.broadcast_to(values, len(atoms)).copy())
 
     def calculator(self) -> Calculator:
         """Return an ASE calculator with energy, energies, forces and stress."""

@@ -1,7 +1,7 @@
 """Tables of another program, computed the way of our own.
 
-A potential file brings its own recipe for its basis scalars. They are the standard ones of a level, in an order of their
-own; the recipe of `basis_tables` needs fewer operations for the same scalars.
+A potential file brings its own recipe for its basis scalars. They are the standard ones of a level, in an order of
+their own; the recipe of `basis_tables` needs fewer operations for the same scalars.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from aiida_iontherm.physics.mtp.basis import BasisTables, basis_tables
 MAX_LEVEL = 24
 """Above, making our own tables takes longer (a minute at level 28) than most runs would gain."""
 
-# Rounding of sums of thousands of products of numbers around one; different scalars of random moments differ by far more.
+# Rounding of sums of thousands of products of numbers around one; different scalars of random moments differ by far
+# more.
 _TOLERANCE = 1e-9
 
 
@@ -28,6 +29,8 @@ def faster_tables(tables: BasisTables) -> BasisTables:
     if _is_shallow(tables):
         return tables
     ours = _same_size(tables)
+    if ours is tables:
+        return tables
     if ours is None or not {tuple(row) for row in tables.basic.tolist()} >= {tuple(row) for row in ours.basic.tolist()}:
         return tables
     theirs, known = _samples(tables), _samples(ours)
@@ -49,7 +52,8 @@ def _is_shallow(tables: BasisTables) -> bool:
 def _same_size(tables: BasisTables) -> BasisTables | None:
     """Our tables of the level with the same highest rank and the same number of scalars."""
     highest = int(tables.basic[:, 1:].sum(axis=1).max())
-    # The highest rank nu is that of M_0,nu contracted with itself, 2 (2 + nu) <= level; levels 2 and 4 both have rank 0.
+    # The highest rank nu is that of M_0,nu contracted with itself, 2 (2 + nu) <= level; levels 2 and 4 both have
+    # rank 0.
     for level in (2 * highest + 4, 2 * highest + 2):
         if 2 <= level <= MAX_LEVEL and len(basis_tables(level).scalars) == len(tables.scalars):
             return basis_tables(level)

@@ -74,20 +74,21 @@ class Evaluator {
             nearest2 = std::min(nearest2, out.min_distance2);
             for (int c = 0; c < 9; ++c) virial[c] += out.virial[c];
         }
-        for (std::size_t i = 0; i < n; ++i) {
-            double sums[16] = {};
-            for (Output& out : outputs_) {
-                const double* p = out.per_atom.data() + i * stride;
-                for (int c = 0; c < stride; ++c) sums[c] += p[c];
-            }
-            std::copy(sums, sums + 3, forces + 3 * i);
-            if (virials)
-                for (int a = 0; a < 3; ++a)
-                    for (int b = 0; b < 3; ++b) {
-                        virials[9 * i + 3 * a + b] = sums[4 * (a + 1) + b];
-                        virial[3 * a + b] -= sums[4 * (a + 1) + b];
-                    }
+        // What the other threads found goes to the first one's sums, then out.
+        double* sums = outputs_[0].per_atom.data();
+        for (std::size_t t = 1; t < outputs_.size(); ++t) {
+            const double* other = outputs_[t].per_atom.data();
+            for (std::size_t k = 0; k < n * stride; ++k) sums[k] += other[k];
         }
+        for (std::size_t i = 0; i < n; ++i, sums += stride) {
+            for (int a = 0; a < 3; ++a) forces[3 * i + a] = sums[a];
+            if (!virials) continue;
+            for (int a = 0; a < 3; ++a)
+                for (int b = 0; b < 3; ++b) virials[9 * i + 3 * a + b] = sums[4 * (a + 1) + b];
+        }
+        if (virials)
+            for (std::size_t i = 0; i < n; ++i)
+                for (int c = 0; c < 9; ++c) virial[c] -= virials[9 * i + c];
         return std::sqrt(nearest2);
     }
 

@@ -151,10 +151,17 @@ class MomentGraph {
     static std::vector<int> completion_order(const Tables& t) {
         std::vector<int> last(t.n_moments, -1);
         for (std::size_t k = 0; k < t.times.size(); ++k) last[t.times[k][3]] = static_cast<int>(k);
+        const int n_basic = static_cast<int>(t.basic.size());
+        const auto nothing_computes = [&](int moment) { return moment >= n_basic && last[moment] < 0; };
         for (std::size_t k = 0; k < t.times.size(); ++k)
-            for (int side = 0; side < 2; ++side)
+            for (int side = 0; side < 2; ++side) {
                 if (last[t.times[k][side]] >= static_cast<int>(k))
                     throw std::invalid_argument("product " + std::to_string(k) + " uses a moment that is not complete yet");
+                if (nothing_computes(t.times[k][side]))
+                    throw std::invalid_argument("product " + std::to_string(k) + " uses a moment that nothing computes");
+            }
+        for (int s : t.scalars)
+            if (nothing_computes(s)) throw std::invalid_argument("a basis scalar is a moment that nothing computes");
         std::vector<int> order;
         for (std::size_t k = 0; k < t.times.size(); ++k)
             if (last[t.times[k][3]] == static_cast<int>(k)) order.push_back(t.times[k][3]);

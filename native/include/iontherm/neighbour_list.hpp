@@ -30,7 +30,7 @@ class NeighbourList {
         if (!(cutoff > 0.0) || !(skin >= 0.0)) throw std::invalid_argument("the cutoff must be positive, the skin not negative");
     }
 
-    // Bring the points up to date; rebuild the list if any point has moved by more than half the skin since it was built.
+    // Bring the points up to date; rebuild the list if any two may have come closer by more than the skin since it was built.
     // Returns whether it was rebuilt.
     bool update(const double* positions, const std::int32_t* species, std::size_t n_atoms, const Cell& cell,
                 const std::array<bool, 3>& periodic) {
@@ -38,13 +38,20 @@ class NeighbourList {
                           std::equal(species_.begin(), species_.end(), species);
         if (same) {
             place_points(positions, cell);
-            if (largest_move2() <= 0.25 * skin_ * skin_) return false;
+            if (within_skin(cell)) return false;
         }
         build(positions, species, n_atoms, cell, periodic);
         return true;
     }
 
     void reset() { built_ = false; }
+
+    bool has_coincident_points() const {
+        for (std::size_t i = 0; i < n_atoms_; ++i)
+            for (std::int64_t k = begin_[i * n_species_]; k < begin_[(i + 1) * n_species_]; ++k)
+                if (std::equal(&points_[4 * i], &points_[4 * i] + 3, &points_[4 * static_cast<std::size_t>(index_[k])])) return true;
+        return false;
+    }
 
     // Give back all memory that only an update needs; the list is then good for the present positions alone.
     void freeze() {
@@ -88,23 +95,35 @@ class NeighbourList {
         }
     }
 
-    double largest_move2() const {
-        double largest = 0.0;
+    // Whether no pair that is not listed can have come within the cutoff. Twice the largest move of a point bounds what
+    // listed points do; images beyond them move with the cell alone: one at the reach is at most margin + 1 cells away.
+    // Comparisons are written so that a number that is not finite fails them.
+    bool within_skin(const Cell& cell) const {
+        double left = skin_;
+        for (int a = 0; a < 3; ++a) {
+            if (!periodic_[a]) continue;
+            const Vector3 d = {cell[a][0] - reference_cell_[a][0], cell[a][1] - reference_cell_[a][1], cell[a][2] - reference_cell_[a][2]};
+            left -= (margin_[a] + 1.0) * std::sqrt(dot(d, d));
+        }
+        if (!(left >= 0.0)) return false;
+        const double limit = 0.25 * left * left;
         for (std::size_t p = 0; p < owner_.size(); ++p) {
             double move2 = 0.0;
             for (int a = 0; a < 3; ++a) {
                 const double d = points_[4 * p + a] - reference_[4 * p + a];
                 move2 += d * d;
             }
-            largest = std::max(largest, move2);
+            if (!(move2 <= limit)) return false;
         }
-        return largest;
+        return true;
     }
 
     void build(const double* positions, const std::int32_t* species, std::size_t n_atoms, const Cell& cell,
                const std::array<bool, 3>& periodic) {
+        built_ = false;  // should anything below throw
         n_atoms_ = n_atoms;
         periodic_ = periodic;
+        reference_cell_ = cell;
         species_.assign(species, species + n_atoms);
         const double reach = cutoff_ + skin_;
 
@@ -169,6 +188,7 @@ class NeighbourList {
         place_points(positions, cell);
         reference_ = points_;
 
+        margin_ = margin;
         sort_into_bins(low, high, margin);
         list_candidates(reach);
         make_groups();
@@ -311,6 +331,8 @@ class NeighbourList {
     bool built_ = false;
     std::size_t n_atoms_ = 0;
     std::array<bool, 3> periodic_{};
+    Cell reference_cell_{};
+    std::array<double, 3> margin_{};
     std::vector<std::int32_t> species_;
     std::vector<double> points_, reference_;  // [point, 4]
     std::vector<std::int32_t> owner_, shift_;

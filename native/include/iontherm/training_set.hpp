@@ -23,6 +23,7 @@ class TrainingSet {
             if (species[i] < 0 || species[i] >= n_species_) throw std::invalid_argument("an atom has a species that the potential does not know");
         NeighbourList list(cutoff_, 0.0, n_species_, sweeps_.lanes);
         list.update(positions, species, n_atoms, cell, periodic);
+        if (list.has_coincident_points()) throw std::invalid_argument("two atoms are at the same place: the energy of a potential has no meaning there");
         list.freeze();
         lists_.push_back(std::move(list));
         offsets_.push_back(offsets_.back() + n_atoms);

@@ -14,19 +14,6 @@ from aiida_iontherm.physics.mtp.contractions import connected_contractions
 SCALARS = {2: 1, 4: 2, 6: 5, 8: 9, 10: 16, 12: 29, 14: 52, 16: 92, 18: 163, 20: 288, 22: 500}
 
 
-def scalars(tables: BasisTables, vectors: np.ndarray) -> np.ndarray:
-    """Basis scalars of one neighbourhood, straight from the definition of the tables."""
-    r = np.linalg.norm(vectors, axis=1)
-    x, y, z = (vectors / r[:, None]).T
-    moments = np.zeros(tables.n_moments)
-    for index, (mu, a, b, c) in enumerate(tables.basic):
-        # Any functions of the distance do, as long as they differ.
-        moments[index] = np.sum(np.exp(-r) * r**mu * x**a * y**b * z**c)
-    for i, j, factor, k in tables.times:
-        moments[k] += factor * moments[i] * moments[j]
-    return moments[tables.scalars]
-
-
 def neighbourhood(seed: int) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(8, 3))
 
@@ -51,7 +38,7 @@ def test_number_of_scalars(shared_data, level):
 
 
 @pytest.mark.parametrize("level", SCALARS)
-def test_scalars_are_those_of_the_files(shared_data, level):
+def test_scalars_are_those_of_the_files(shared_data, scalars, level):
     """One to one: a scalar of the file and one of ours agree on every neighbourhood."""
     theirs = np.array([scalars(template(shared_data, level), neighbourhood(seed)) for seed in range(4)])
     ours = np.array([scalars(basis_tables(level), neighbourhood(seed)) for seed in range(4)])
@@ -63,7 +50,7 @@ def test_scalars_are_those_of_the_files(shared_data, level):
 
 
 @pytest.mark.parametrize("level", [8, 12, 16])
-def test_scalars_do_not_see_rotations_reflections_or_the_order_of_neighbours(level):
+def test_scalars_do_not_see_rotations_reflections_or_the_order_of_neighbours(scalars, level):
     vectors = neighbourhood(5)
     rotation = Rotation.random(random_state=6).as_matrix()
     reference = scalars(basis_tables(level), vectors)
@@ -74,7 +61,7 @@ def test_scalars_do_not_see_rotations_reflections_or_the_order_of_neighbours(lev
         )
 
 
-def test_scalars_are_independent():
+def test_scalars_are_independent(scalars):
     """On more neighbourhoods than scalars the matrix of values has full rank: none is a combination of others."""
     tables = basis_tables(12)
     values = np.array([scalars(tables, neighbourhood(seed)) for seed in range(3 * len(tables.scalars))])

@@ -1,0 +1,76 @@
+"""Task ``select``: which candidates of exploration runs to label, by the D-optimality of their rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.data import covalent_radii
+from ase.neighborlist import primitive_neighbor_list
+from pydantic import Field, PositiveInt
+
+from aiida_iontherm.physics.mtp import MomentTensorPotential
+from aiida_iontherm.physics.mtp.selection import active_set_from_arrays, configuration_rows, select_configurations
+from aiida_iontherm.tasks.contract import InputError, Task, TaskInput
+from aiida_iontherm.tasks.files import read_npz, read_structures, write_structures
+
+SHORTEST_BOND = 0.5
+"""Distance, as a share of the sum of the covalent radii, below which no reference calculation is worth its time."""
+
+
+class Input(TaskInput):
+    """Input of the task."""
+
+    candidates: dict[str, str] = Field(description="Extended XYZ file of the candidates of each run, by its name.")
+    potential: str = "potential.mtp"
+    species: list[str] = Field(description="Elements of the potential, in its order.")
+    active_set: str = "active_set.npz"
+    grade_select: float = Field(3.0, gt=1, description="No candidate has a larger grade once those selected are known.")
+    max_selected: PositiveInt | None = Field(None, description="At most so many, those of the highest grades first.")
+
+
+def run(task: Task, task_input: Input) -> dict[str, Any]:
+    """Select, and write the chosen candidates to ``selected.extxyz``, if there are any."""
+    frames, names = [], []
+    try:
+        potential = MomentTensorPotential.read(task.folder / task_input.potential, task_input.species)
+        active_set = active_set_from_arrays(read_npz(task.folder / task_input.active_set), potential)
+        for name in sorted(task_input.candidates):
+            found = read_structures(task.folder / task_input.candidates[name])
+            frames += found
+            names += [name] * len(found)
+        usable = [index for index, atoms in enumerate(frames) if not _atoms_collide(atoms)]
+        rows = []
+        for done, index in enumerate(usable, start=1):
+            rows.append(configuration_rows(potential, frames[index], active_set.mode))
+            task.progress("grade candidates", done, len(usable))
+            task.step(lambda: ({}, {}))  # nothing to keep: a selection that was stopped begins anew
+        selection = select_configurations(
+            rows, active_set, threshold_select=task_input.grade_select, limit=task_input.max_selected
+        )
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    chosen = [usable[index] for index in selection.indices]
+    for index in chosen:
+        frames[index].info["run"] = names[index]
+    if chosen:
+        write_structures(task.folder / "selected.extxyz", [frames[index] for index in chosen])
+    return {
+        "candidates": len(frames),
+        "unusable": len(frames) - len(usable),
+        "selected": len(chosen),
+        "selected_by_run": {name: [names[index] for index in chosen].count(name) for name in sorted(set(names))},
+        "max_grade": float(selection.before.max(initial=0.0)),
+        "max_grade_after": float(selection.after.max(initial=0.0)),
+        "complete": selection.complete,
+    }
+
+
+def _atoms_collide(atoms: Atoms) -> bool:
+    """Whether two atoms are so close that a run had lost its way before it broke."""
+    radii = covalent_radii[atoms.numbers]
+    first, second, distances = primitive_neighbor_list(
+        "ijd", atoms.pbc, atoms.cell.array, atoms.positions, 2 * SHORTEST_BOND * radii.max()
+    )
+    return bool(np.any(distances < SHORTEST_BOND * (radii[first] + radii[second])))
