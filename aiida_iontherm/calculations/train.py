@@ -7,9 +7,12 @@ from typing import Any
 from aiida.common.folders import Folder
 from aiida.engine import CalcJobProcessSpec
 
-from aiida_iontherm.calculations.base import TaskCalculation, TaskParser, write_file
+from aiida_iontherm.calculations.base import ONE_THREAD, TaskCalculation, TaskParser, write_file
 from aiida_iontherm.data import ConfigurationsData, ParityData, PotentialData
 from aiida_iontherm.data.potential import ACTIVE_SET
+
+TWO_THREADS = dict.fromkeys(ONE_THREAD, "2")
+"""Training runs alone in its chain, over configurations, where two threads halve the time; results are the same."""
 
 
 class TrainCalculation(TaskCalculation):
@@ -30,6 +33,7 @@ class TrainCalculation(TaskCalculation):
         )
         spec.input("start", valid_type=PotentialData, required=False, help="Potential to start from.")
         spec.inputs["metadata"]["options"]["parser_name"].default = "iontherm.train"
+        spec.inputs["metadata"]["options"]["environment_variables"].default = lambda: dict(TWO_THREADS)
         spec.output("potential", valid_type=PotentialData, help="Trained potential with its active set.")
         spec.output("parity", valid_type=ParityData, help="Reference against predicted energies and forces.")
 

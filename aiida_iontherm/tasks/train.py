@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field, NonNegativeFloat, PositiveFloat
 
 from aiida_iontherm.physics.mtp import MomentTensorPotential, TrainingState, train
-from aiida_iontherm.physics.mtp.selection import active_set_of, active_set_to_arrays
+from aiida_iontherm.physics.mtp.selection import active_set_to_arrays
 from aiida_iontherm.physics.mtp.training import Errors
 from aiida_iontherm.tasks.contract import InputError, Task, TaskInput
 from aiida_iontherm.tasks.files import read_structures, write_npz
@@ -73,9 +73,8 @@ def run(task: Task, task_input: Input) -> dict[str, Any]:
     except ValueError as error:
         raise InputError(str(error)) from error
     training.potential.write(task.folder / "potential.mtp")
-    # The file rounds coefficients: the active set belongs to the potential that everybody will read from it.
-    kept = MomentTensorPotential.read(task.folder / "potential.mtp", list(training.potential.species))
-    active_set = active_set_of(kept, [atoms for index, atoms in enumerate(frames) if index not in training.excluded])
+    active_set = training.potential.active_set
+    assert active_set is not None  # noqa: S101  `train` attaches it unless told not to
     write_npz(task.folder / "active_set.npz", active_set_to_arrays(active_set))
     parity = {
         "energies_train": training.errors.energies,

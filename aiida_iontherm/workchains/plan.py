@@ -26,8 +26,9 @@ MTP_SECONDS = (1.0e-6, 8.5e-10)
 GRADING_COST = 4.0
 """One grading against one evaluation of forces: derivatives to all parameters, and their product with the inverse."""
 
-TRAIN_SECONDS = 1.7e-6
-"""One iteration of training per atom of the set, elementary moment component and neighbour."""
+TRAIN_EVALUATIONS = (40.0, 1.5)
+"""One iteration of training in evaluations of forces of the whole set: a constant, and a share for each radial
+coefficient."""
 
 LINEWIDTH_SECONDS = 4.5e-7
 """One irreducible point, per mesh point and band^3."""
@@ -137,12 +138,11 @@ def _training_steps(atoms: Atoms, settings: Settings) -> list[Step]:
     rounds = potential.max_rounds
     labels = rounds * (potential.max_selected + potential.test_frames)
     runs = len(potential.explore_temperatures) * len(potential.explore_volumes)
-    size = len(basis_tables(potential.level).basic) * _neighbours(atoms, potential.cutoff)
-    iteration = TRAIN_SECONDS * size * n
     # As if each length were passed at once and the rounds left over had the last one.
     lengths = [potential.explore_ps[min(done, len(potential.explore_ps) - 1)] for done in range(rounds)]
     explore_steps = sum(lengths) * 1000 / reference.timestep_fs
     forces = _mtp_seconds(atoms, potential.level, potential.cutoff) * n
+    iteration = forces * _training_evaluations(atoms, potential.level, potential.radial_size)
     step = MD_STEP_SECONDS + forces * (1 + GRADING_COST / potential.grade_interval)
     trained = sum(frames + labels * done / max(1, rounds) for done in range(rounds + 1))
     return [
@@ -161,6 +161,11 @@ def _training_steps(atoms: Atoms, settings: Settings) -> list[Step]:
             (frames + labels) * n * 130 / 1e6 + 1,
         ),
     ]
+
+
+def _training_evaluations(atoms: Atoms, level: int, radial_size: int) -> float:
+    constant, share = TRAIN_EVALUATIONS
+    return constant + share * len(set(atoms.numbers)) ** 2 * basis_tables(level).n_radial * radial_size
 
 
 def _mtp_seconds(atoms: Atoms, level: int, cutoff: float) -> float:

@@ -162,16 +162,16 @@ NB_MODULE(_native, module) {
             const std::size_t n = checked_atoms(positions, species);
             self.add(positions.data(), species.data(), n, to_cell(cell), {periodic(0), periodic(1), periodic(2)});
         }, "positions"_a, "species"_a, "cell"_a, "periodic"_a)
-        .def("predict", [](TrainingSet& self, const PotentialHandle& potential) {
+        .def("predict", [](TrainingSet& self, const PotentialHandle& potential, int species) {
             double *energies, *forces, *virials;
             Result energies_array = new_array({self.size()}, energies), forces_array = new_array({self.offsets().back(), 3}, forces);
             Result virials_array = new_array({self.size(), 3, 3}, virials);
             {
                 nb::gil_scoped_release release;
-                self.predict(*potential.potential, energies, forces, virials);
+                self.predict(*potential.potential, energies, forces, virials, species);
             }
             return nb::make_tuple(energies_array, forces_array, virials_array);
-        }, "potential"_a)
+        }, "potential"_a, "species"_a = -1)
         .def("gradient", [](TrainingSet& self, const PotentialHandle& potential, const Doubles<1>& energy_weights,
                             const Doubles<2>& force_weights, const Doubles<3>& virial_weights) {
             const Potential& p = *potential.potential;

@@ -40,8 +40,8 @@ Operand = Elementary | Half | int
 Expansion = dict[tuple[Operand, Operand], int]
 """A sum of products."""
 
-# What a term costs the kernel per group of atoms, in loads and arithmetic, relative to each other: three passes (forward,
-# and the adjoint of either factor) for a term of a half, two shorter ones for a term of the quadratic form.
+# What a term costs the kernel per group of atoms, in loads and arithmetic, relative to each other: three passes
+# (forward, and the adjoint of either factor) for a term of a half, two shorter ones for one of the quadratic form.
 _HALF_TERM, _HALF, _PAIR_TERM = 3.0, 2.0, 1.4
 _PASSES = 3
 
@@ -89,9 +89,7 @@ def basis_tables(level: int) -> BasisTables:
         raise ValueError(f"an MTP level is an even number from 2 on, not {level}")
     connected = connected_contractions(level)
     products = sorted(scalar_products(connected, level), key=lambda product: (len(product), product))
-    triples = {
-        index: min(_expansions(*graph), key=len) for index, graph in enumerate(connected) if len(graph[0]) == 3
-    }
+    triples = {index: min(_expansions(*graph), key=len) for index, graph in enumerate(connected) if len(graph[0]) == 3}
     chosen = _choose([_options(product, connected) for product in products], triples)
     return _tables(connected, chosen, triples)
 
@@ -147,7 +145,7 @@ def _expansion(
             open_powers[j] = _add(open_powers[j], powers)
         pair = (_operand(moments, matrix, left, open_powers), _operand(moments, matrix, right, open_powers))
         # A half of one moment has two entries, one of two has three: tuples of unequal kinds compare by their length.
-        if (len(pair[1]), pair[1]) < (len(pair[0]), pair[0]):  # type: ignore[operator]
+        if (len(pair[1]), pair[1]) < (len(pair[0]), pair[0]):
             pair = (pair[1], pair[0])
         terms[pair] = terms.get(pair, 0) + weight
     return terms
@@ -187,7 +185,7 @@ def _choose(options: list[list[Expansion]], triples: dict[int, Expansion]) -> li
                 if len(alternatives) == 1:
                     continue
                 count(scalar, choice[scalar], -1)
-            choice[scalar] = min(range(len(alternatives)), key=lambda option: cost(scalar, option))  # noqa: B023
+            choice[scalar] = min(range(len(alternatives)), key=lambda option: cost(scalar, option))
             count(scalar, choice[scalar], 1)
     return [alternatives[option] for alternatives, option in zip(options, choice, strict=True)]
 
@@ -209,7 +207,7 @@ def _operand_order(half: Half | int) -> tuple[object, ...]:
 
 
 def _tables(connected: list[Graph], chosen: list[Expansion], triples: dict[int, Expansion]) -> BasisTables:
-    """Number elementary moments, halves and scalars, in this order, and write down the terms of each."""
+    """Give numbers to elementary moments, halves and scalars, in this order, and write down the terms of each."""
     number: dict[Operand, int] = {}
     basic: list[tuple[int, int, int, int]] = []
     # The file format wants the elementary components in front, and whole tensors.

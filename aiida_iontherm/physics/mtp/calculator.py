@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class MtpCalculator(Calculator):
     """Energy, forces, stress and their per-atom parts for ASE; the neighbour list lives as long as the calculator.
 
-    ``energies`` are those of the neighbourhoods. ``stresses`` are the virials of the atoms, symmetrised, over the volume
-    of the cell: their sum is the stress, as with ASE's EMT. Heat currents need the virials themselves
+    ``energies`` are those of the neighbourhoods. ``stresses`` are the virials of the atoms, symmetrised, over the
+    volume of the cell: their sum is the stress, as with ASE's EMT. Heat currents need the virials themselves
     (`MomentTensorPotential.evaluate`), which are not symmetric.
 
     Parameters

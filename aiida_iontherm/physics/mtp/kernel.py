@@ -208,8 +208,15 @@ class TrainingKernel:
         self.n_atoms = np.array([len(atoms) for atoms in configurations], dtype=int)
         self.offsets = np.concatenate([[0], np.cumsum(self.n_atoms)])
 
-    def predict(self, potential: MomentTensorPotential) -> tuple[Array, Array, Array]:
+    def predict(self, potential: MomentTensorPotential, species: int | None = None) -> tuple[Array, Array, Array]:
         """Energies, forces and virials of all configurations.
+
+        Parameters
+        ----------
+        potential : MomentTensorPotential
+        species : int, optional
+            Position of a species in the potential: only what the energies of its atoms contribute, which is all that
+            depends on the radial coefficients [species, :].
 
         Returns
         -------
@@ -220,7 +227,7 @@ class TrainingKernel:
         virials : float array [K, 3, 3]
             Volume times stress (ASE's sign) in eV, symmetric; also defined for clusters.
         """
-        energies, forces, virials = self._set.predict(self._compiled(potential))
+        energies, forces, virials = self._set.predict(self._compiled(potential), -1 if species is None else species)
         return energies, forces, (virials + virials.swapaxes(1, 2)) / 2
 
     def gradient(

@@ -77,6 +77,12 @@ class NeighbourList {
         return v;
     }
 
+    // First and past-the-last group of the atoms of a species.
+    std::array<int, 2> groups_of(std::int32_t species) const {
+        const auto range = std::equal_range(group_species_.begin(), group_species_.end(), species);
+        return {static_cast<int>(range.first - group_species_.begin()), static_cast<int>(range.second - group_species_.begin())};
+    }
+
     int n_groups() const { return static_cast<int>(group_species_.size()); }
     std::size_t n_atoms() const { return n_atoms_; }
     int max_slots() const { return max_slots_; }

@@ -32,8 +32,9 @@ class TrainingSet {
     std::size_t size() const { return lists_.size(); }
     const std::vector<std::size_t>& offsets() const { return offsets_; }
 
-    // energies [k], forces [all atoms, 3], virials [k, 9] = sum_ij (r_j - r_i)_a dU_i/dr_j,b
-    void predict(const Potential& potential, double* energies, double* forces, double* virials) {
+    // energies [k], forces [all atoms, 3], virials [k, 9] = sum_ij (r_j - r_i)_a dU_i/dr_j,b; with a species, what the
+    // energies U_i of its atoms alone contribute to them.
+    void predict(const Potential& potential, double* energies, double* forces, double* virials, int species = -1) {
         check(potential);
         const MomentGraph& graph = potential.basis().run;
         over_configurations(0, size(), [&](int t, std::size_t k) {
@@ -43,9 +44,12 @@ class TrainingSet {
             memory.energies.resize(n + 1);
             memory.per_atom.resize(4 * (n + 1));
             std::fill(memory.per_atom.data(), memory.per_atom.data() + 4 * (n + 1), 0.0);
+            std::fill(memory.energies.data(), memory.energies.data() + n + 1, 0.0);
             RunTask task = run_task(potential, list.view(), scratch(potential, graph, list, t, false));
             double nearest2 = cutoff_ * cutoff_;
-            task.last_group = list.n_groups();
+            const std::array<int, 2> groups = species < 0 ? std::array<int, 2>{0, list.n_groups()} : list.groups_of(species);
+            task.first_group = groups[0];
+            task.last_group = groups[1];
             task.stride = 4;
             task.energies = memory.energies.data();
             task.per_atom = memory.per_atom.data();

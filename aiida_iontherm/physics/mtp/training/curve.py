@@ -91,7 +91,7 @@ def learning_curve(
     for level in levels:
         for size in sizes:
             frames = [checked.kept[index].atoms for index in rest[:size]]
-            training = train(frames, level=level, seed=seed, outliers=outliers, **options)
+            training = train(frames, level=level, seed=seed, outliers=outliers, active_set=False, **options)
             missing = {symbol for entry in test_data for symbol in entry.atoms.symbols.species()} - set(
                 training.potential.species
             )

@@ -125,9 +125,9 @@ class Part:
         """Weighted residual of a potential, [rows]."""
         return self.targets.roots * (self.rows(potential) - self.targets.labels)
 
-    def rows(self, potential: MomentTensorPotential) -> Array:
-        """Predict energies, forces and virials, [rows], without weights."""
-        return self.targets.flat(*self.kernel.predict(potential))
+    def rows(self, potential: MomentTensorPotential, species: int | None = None) -> Array:
+        """Predict energies, forces and virials, [rows], without weights; see `TrainingKernel.predict`."""
+        return self.targets.flat(*self.kernel.predict(potential, species))
 
     def loss(self, potential: MomentTensorPotential) -> float:
         """Loss of a potential on these configurations alone, in eV^2."""

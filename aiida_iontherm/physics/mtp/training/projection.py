@@ -160,12 +160,14 @@ def _radial_jacobian(part: Part, potential: MomentTensorPotential) -> Array:
     bare = potential.replace(species_coeffs=np.zeros_like(potential.species_coeffs))
     radial = potential.radial_coeffs
     step = DIFFERENCE_STEP * np.sqrt(np.mean(radial**2))
-    base = part.rows(bare)
-    jacobian = np.empty((len(base), radial.size), order="F")
-    for index in range(radial.size):
-        moved = radial.copy()
-        moved.flat[index] += step
-        jacobian[:, index] = part.rows(bare.replace(radial_coeffs=moved)) - base
+    jacobian = np.empty((len(part.targets.labels), radial.size), order="F")
+    for species, of_species in enumerate(np.arange(radial.size).reshape(len(radial), -1)):
+        # Only the energies of its own atoms depend on the radial functions of a species.
+        base = part.rows(bare, species)
+        for index in of_species:
+            moved = radial.copy()
+            moved.flat[index] += step
+            jacobian[:, index] = part.rows(bare.replace(radial_coeffs=moved), species) - base
     jacobian *= part.targets.roots[:, None] / step
     return jacobian
 
