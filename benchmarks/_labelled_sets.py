@@ -1,8 +1,9 @@
 """Training and test sets of four compounds, labelled by the embedded CHGNet and kept in a folder.
 
 Labels cost up to half a second each, so CHGNet does not drive the molecular dynamics itself: rattled cells train a
-pilot potential, that one explores, and CHGNet labels what it found. So a hundred configurations lie far apart in time
-instead of a few steps, and all labels are CHGNet's.
+pilot potential, that one explores, and CHGNet labels what it found; a pilot that breaks learns from where it broke, and
+the next one explores anew. So a hundred configurations lie 0.2 ps apart instead of a few steps, and all labels are
+CHGNet's.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from ase.optimize import FIRE
 
 from aiida_iontherm.engines.embedded.registry import make_calculator
 from aiida_iontherm.materials.loaders import load_structure
+from aiida_iontherm.physics.mtp import MomentTensorPotential
 from aiida_iontherm.physics.mtp.training import train
 
 ENGINE = "chgnet"
@@ -33,8 +35,13 @@ RATTLES = (0.03, 0.06, 0.1, 0.15)  # Angstrom
 N_TRAIN, N_TEST = 100, 20
 PILOT_LEVEL = 8
 TIME_STEP = 2.0 * units.fs  # thirty steps per period of the fastest vibration, P-S at 17 THz
-EQUILIBRATION, SPACING = 250, 100  # steps: 0.5 and 0.2 ps
+BLOCK = 10  # steps between two looks at the dynamics
+EQUILIBRATION, SPACING = 25, 10  # blocks: 0.5 and 0.2 ps
 FRICTION = 0.01 / units.fs
+CONDITIONS = [(temperature, volume) for temperature in TEMPERATURES for volume in VOLUMES]
+HOT = 4.0  # times the temperature: the pilot has broken
+MAX_PILOTS = 8
+LARGEST_FORCE = 15.0  # eV/Angstrom, of what a pilot is to learn
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,14 @@ class LabelledSet:
     name: str
     train: list[Atoms]
     test: list[Atoms]
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Frames of a run of dynamics; if it is not whole, the last one is from just before it broke."""
+
+    frames: list[Atoms]
+    whole: bool
 
 
 @dataclass(frozen=True)
@@ -81,18 +96,29 @@ def labelled_set(name: str, folder: Path) -> LabelledSet:
 def _make(compound: Compound) -> tuple[list[Atoms], list[Atoms]]:
     calculator = make_calculator(ENGINE)
     cell = _relaxed(load_structure(compound.entry).atoms, calculator).repeat(compound.repeats)
-    pilot = _pilot(cell, calculator)
-    conditions = [(temperature, volume) for temperature in TEMPERATURES for volume in VOLUMES]
-    parts = []
-    for number, count in enumerate((N_TRAIN, N_TEST)):
-        per_run = -(-count // len(conditions))
-        frames = []
-        for run, (temperature, volume) in enumerate(conditions):
-            frames += _explore(cell, pilot, temperature, volume, per_run, seed=1000 * (number + 1) + run)
-        # Any first part of the list is then a fair sample of all conditions.
-        order = np.random.default_rng(number).permutation(len(frames))[:count]
-        parts.append([_label(frames[index], calculator) for index in order])
-    return parts[0], parts[1]
+    known = _rattled(cell, calculator)
+    for _ in range(MAX_PILOTS):
+        pilot = train(known, level=PILOT_LEVEL, cutoff=CUTOFF, max_iterations=25, threads=1).potential
+        parts = [
+            [
+                _explore(cell, pilot, temperature, volume, -(-count // len(CONDITIONS)), seed=1000 * (part + 1) + run)
+                for run, (temperature, volume) in enumerate(CONDITIONS)
+            ]
+            for part, count in enumerate((N_TRAIN, N_TEST))
+        ]
+        if all(run.whole for runs in parts for run in runs):
+            return _labelled(parts[0], N_TRAIN, calculator), _labelled(parts[1], N_TEST, calculator)
+        # Where the runs ended the pilot learns most, be it that they broke there.
+        ends = [_label(run.frames[-1], calculator) for runs in parts for run in runs]
+        known += [atoms for atoms in ends if np.abs(atoms.get_forces()).max() < LARGEST_FORCE]
+    raise RuntimeError(f"{MAX_PILOTS} pilots broke in the dynamics of {compound.entry}: lower the temperatures")
+
+
+def _labelled(runs: Sequence[_Run], count: int, calculator: Calculator) -> list[Atoms]:
+    frames = [frame for run in runs for frame in run.frames]
+    # Any first part of the list is then a fair sample of all conditions.
+    order = np.random.default_rng(count).permutation(len(frames))[:count]
+    return [_label(frames[index], calculator) for index in order]
 
 
 def _relaxed(atoms: Atoms, calculator: Calculator) -> Atoms:
@@ -106,33 +132,42 @@ def _relaxed(atoms: Atoms, calculator: Calculator) -> Atoms:
     return atoms
 
 
-def _pilot(cell: Atoms, calculator: Calculator) -> Calculator:
+def _rattled(cell: Atoms, calculator: Calculator) -> list[Atoms]:
     frames = []
     for volume in VOLUMES:
         for seed, amplitude in enumerate(RATTLES * 3):
             atoms = _scaled(cell, volume)
             atoms.rattle(amplitude, seed=seed)
             frames.append(_label(atoms, calculator))
-    return train(frames, level=PILOT_LEVEL, cutoff=CUTOFF, max_iterations=25, threads=1).potential.calculator()
+    return frames
 
 
 def _explore(
-    cell: Atoms, pilot: Calculator, temperature: float, volume: float, count: int, *, seed: int
-) -> list[Atoms]:
+    cell: Atoms, pilot: MomentTensorPotential, temperature: float, volume: float, count: int, *, seed: int
+) -> _Run:
     rng = np.random.default_rng(seed)
     atoms = _scaled(cell, volume)
-    atoms.calc = pilot
+    atoms.calc = pilot.calculator()
     MaxwellBoltzmannDistribution(atoms, temperature_K=2 * temperature, rng=rng)
-    dynamics = Langevin(atoms, TIME_STEP, temperature_K=temperature, friction=FRICTION, rng=rng)
-    dynamics.run(EQUILIBRATION)
+    dynamics = Langevin(atoms, TIME_STEP, temperature_K=temperature, friction=FRICTION, fixcm=False, rng=rng)
     frames = []
-    for _ in range(count):
-        dynamics.run(SPACING)
-        frame = atoms.copy()
-        frame.calc = None
-        frame.info["group"] = f"{temperature:g} K"
-        frames.append(frame)
-    return frames
+    last = _snapshot(atoms, temperature)
+    for block in range(1, EQUILIBRATION + count * SPACING + 1):
+        dynamics.run(BLOCK)
+        distances = atoms.get_all_distances(mic=True)
+        shortest = np.min(distances[np.triu_indices(len(atoms), 1)])
+        if shortest < pilot.min_distance or atoms.get_temperature() > HOT * temperature:
+            return _Run([*frames, last], whole=False)
+        last = _snapshot(atoms, temperature)
+        if block > EQUILIBRATION and (block - EQUILIBRATION) % SPACING == 0:
+            frames.append(last)
+    return _Run(frames, whole=True)
+
+
+def _snapshot(atoms: Atoms, temperature: float) -> Atoms:
+    frame = atoms.copy()
+    frame.info["group"] = f"{temperature:g} K"
+    return frame
 
 
 def _scaled(cell: Atoms, volume: float) -> Atoms:

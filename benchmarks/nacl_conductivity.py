@@ -118,6 +118,7 @@ def main() -> None:
 
     reference, grid = conductivity(load(archive, force_constants=True), arguments.mesh)
     kappa_table.append(["VASP", "random, symfc", f"{reference:.2f}", ""])
+    print(f"kappa from VASP: {reference:.2f}", flush=True)
     for name in arguments.weights:
         start = time.process_time()
         training = train(
@@ -143,9 +144,11 @@ def main() -> None:
                 training.reason,
             ]
         )
+        print(" ".join(errors_table[-1]), flush=True)
         for text, make in (("random, symfc", same_displacements), ("single and pairs", finite_displacements)):
             value, _ = conductivity(make(archive, training.potential), arguments.mesh)
             kappa_table.append([f"potential, {name}", text, f"{value:.2f}", f"{value / reference - 1:+.1%}"])
+            print(" ".join(kappa_table[-1]), flush=True)
 
     print_table(
         f"NaCl, level {arguments.level}, {arguments.cutoff:g} Å: errors on {N_TEST} cells, trained on "

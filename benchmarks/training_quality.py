@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,9 +64,7 @@ def measure(data: LabelledSet, level: int, size: int, limit: float, seed: int, *
     seconds = time.process_time() - start
     peer, evaluations = None, 0
     if with_peer:
-        potential, evaluations = train_motep(
-            _blank(training.potential, level, seed), frames, PAPER_WEIGHTS, max(seconds, 0.0)
-        )
+        potential, evaluations = train_motep(_blank(training.potential, level, seed), frames, PAPER_WEIGHTS, seconds)
         peer = _errors(potential, data.test)
     reason = f"after {limit:g} s" if training.reason == "stopped from outside" else training.reason
     return Point(data.name, level, size, seconds, reason, _errors(training.potential, data.test), peer, evaluations)
@@ -113,7 +111,7 @@ def point_row(point: Point) -> list[str]:
     ]
 
 
-def _pair(point: Point, number) -> str:
+def _pair(point: Point, number: Callable[[Errors], float]) -> str:
     ours = f"{number(point.ours):.3g}"
     return ours if point.peer is None else f"{ours} / {number(point.peer):.3g}"
 
@@ -156,24 +154,30 @@ def main() -> None:
     parser.add_argument("--compounds", nargs="+", choices=COMPOUNDS, default=list(COMPOUNDS))
     parser.add_argument("--limit", type=float, default=60.0, help="CPU seconds of a training at most")
     parser.add_argument("--seed", type=int, default=0, help="of the trainings")
-    parser.add_argument("--peer", choices=("all", "largest", "none"), default="all", help="which points motep gets")
+    parser.add_argument(
+        "--peer",
+        choices=("all", "largest", "none"),
+        default="largest",
+        help="motep trains on sets of all sizes, or the largest",
+    )
     parser.add_argument("--figure", type=Path, help="draw the errors into this file")
     arguments = parser.parse_args()
 
     print_machine()
-    sets = [labelled_set(name, arguments.sets) for name in arguments.compounds]
-    print_table(
-        "Sets: atoms per cell, rms force in eV/Å and spread of the energies in meV/atom of the test part",
-        ["compound", "atoms", "train / test", "rms force", "spread"],
-        [set_row(data) for data in sets],
-    )
     trainings = [(SIZES_LEVEL, size) for size in SIZES] + [(n, SIZES[-1]) for n in LEVELS if n != SIZES_LEVEL]
-    points = []
-    for data in sets:
+    sets, points = [], []
+    for name in arguments.compounds:
+        data = labelled_set(name, arguments.sets)
+        sets.append(set_row(data))
         for level, size in trainings:
             with_peer = arguments.peer == "all" or (arguments.peer == "largest" and size == SIZES[-1])
             points.append(measure(data, level, size, arguments.limit, arguments.seed, with_peer=with_peer))
             print(" ".join(point_row(points[-1])), flush=True)
+    print_table(
+        "Sets: atoms per cell, rms force in eV/Å and spread of the energies in meV/atom of the test part",
+        ["compound", "atoms", "train / test", "rms force", "spread"],
+        sets,
+    )
     print_table(
         f"Errors on the test part, cutoff {CUTOFF:g} Å, ours / motep in the same time: forces in meV/Å, energies in "
         "meV/atom, stresses in MPa",

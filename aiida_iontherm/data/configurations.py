@@ -29,7 +29,8 @@ class ConfigurationsData(SinglefileData):
         super()._validate()
         try:
             frames = self.frames()
-        except (OSError, ValueError, KeyError, IndexError, StopIteration) as error:
+        # A file that ends within a frame leaves ASE's reader as a RuntimeError: a generator that raised StopIteration.
+        except (OSError, ValueError, KeyError, IndexError, StopIteration, RuntimeError) as error:
             raise ValidationError(f"{self.filename} is not extended XYZ: {error}") from error
         if not frames:
             raise ValidationError(f"{self.filename} holds no structure")

@@ -30,13 +30,18 @@ def data(aiida_profile):
     return run
 
 
+def training_set(run):
+    """Configurations that the potential of a run was trained on."""
+    return run.outputs.potential.creator.inputs.configurations.frames()
+
+
 def test_run_tells_what_it_does(first_run):
     """The plan, the beginning and the end of each job, the results with verdicts, the report."""
     lines = first_run.output.splitlines()
     assert lines[0].endswith(f": 2 atoms, {first_run.structure}")
-    assert any(line.startswith("In all 12 jobs") for line in lines)
+    assert any(line.startswith("In all 13 jobs") for line in lines)
     done = [line.partition("] done  ")[2].partition(":")[0] for line in lines if "] done  " in line]
-    assert len(done) == len(set(done)) == 12
+    assert len(done) == len(set(done)) == 13
     assert {"relax", "potential > train 1", "diffusion > dynamics T300"} <= set(done)
     assert any("not converged" in line for line in lines)
     assert any("no diffusion seen within the run" in line for line in lines)
@@ -92,7 +97,7 @@ def test_gathered_report(material_run):
     assert [data.temperature for data in report.spectral] == [200.0, 300.0]
     assert [data.ion for data in report.msd] == ["Cu", "Cu"]
     assert set(report.dos.by_species) == {"Cu", "Au"}
-    assert len(report.parity.reference_energies) == 2 * 8 + 4
+    assert len(report.parity.reference_energies) == len(training_set(material_run))
     assert report.occupation.n_critical >= 1
     assert len(report.process_tree) == len(material_run.called_descendants) + 1
     assert len(report.provenance.nodes) == len(material_run.called_descendants) + 1
@@ -138,7 +143,7 @@ def test_watch_a_run_that_is_over(first_run, call, tmp_path, monkeypatch, writte
     monkeypatch.chdir(tmp_path)
     result = call("watch", first_run.node.pk, *PROFILE)
     assert result.exit_code == 0, result.output
-    assert result.output.count("] done  ") == 12
+    assert result.output.count("] done  ") == 13
     assert f"Report: {tmp_path / f'iontherm-report-{first_run.node.pk}'}" in result.output
     assert len(written) == 1
 
@@ -193,7 +198,10 @@ def test_show_nodes(first_run, data):
     records = [json.loads(line) for line in data("show", outputs.result.pk).splitlines()]
     assert len(records) == len(outputs.result.quantities)
     configurations = outputs.potential.creator.inputs.configurations
-    assert data("show", configurations.pk).startswith("20 configurations of")
+    frames = training_set(first_run.node)
+    # Two runs of reference MD, rattled cells, test frames; whether candidates were selected is the potential's matter.
+    assert len(frames) >= 2 * 8 + 3 + 4
+    assert data("show", configurations.pk).startswith(f"{len(frames)} configurations of")
 
 
 def test_export_nodes(first_run, data, tmp_path):

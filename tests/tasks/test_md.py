@@ -108,7 +108,7 @@ def test_a_force_beyond_the_limit_is_a_failure_of_physics(folder):
         ({"engine": "emt"}, "either a potential or an engine"),
         ({"potential": "absent.mtp"}, "no potential file"),
         ({"species": ["Cu"]}, "holds 2 species"),
-        ({"species": ["Cu", "Br"]}, "knows Cu, Br but not I"),
+        ({"species": ["Cu", "Br"]}, "is a potential of Cu, I in this order"),
         ({"potential": None, "engine": "emt"}, "does not know I"),
         ({"mobile": "Li"}, "no Li in"),
         ({"temperature": 0}, "temperature"),

@@ -101,6 +101,7 @@ class Kernel:
     ) -> None:
         self._potential = potential
         self._type_of = _types_by_number(potential)
+        self._warned_below = potential.min_distance
         compiled = compile_potential(potential, instructions) if instructions else potential.compiled
         self._evaluator = _native.Evaluator(compiled, skin, threads or available_threads())
 
@@ -110,7 +111,8 @@ class Kernel:
         Warns
         -----
         ShortDistanceWarning
-            If two atoms are closer than the minimum distance of the potential.
+            If two atoms are closer than the minimum distance of the potential; the next time only if they are a tenth
+            closer still.
 
         Raises
         ------
@@ -157,7 +159,9 @@ class Kernel:
     def _check_distance(self, shortest: float) -> None:
         if shortest == 0.0:
             raise ValueError("two atoms are at the same place: the energy of a potential has no meaning there")
-        if shortest < self._potential.min_distance:
+        if shortest < self._warned_below:
+            # Once, and again only when it gets much worse: a run of a million steps says it a few times.
+            self._warned_below = 0.9 * shortest
             warnings.warn(
                 f"two atoms are {shortest:.3f} Angstrom apart, closer than the {self._potential.min_distance:.3f} "
                 "that the potential was made for: its energies and forces are extrapolated there",
