@@ -100,11 +100,8 @@ class PotentialWorkChain(Chain):
         return self.failure("the reference set", self.ctx.reference)
 
     def train(self) -> ToContext:
-        """Train on all labelled configurations, from where the last generation stood."""
+        """Train on all labelled configurations, anew: radial functions that never saw the new ones would stay behind."""
         settings = self.inputs.settings.get_dict()
-        inputs: dict[str, Any] = {}
-        if "training" in self.ctx:
-            inputs["start"] = self.ctx.training.outputs.potential
         return ToContext(
             training=self.submit(
                 TrainWorkChain,
@@ -112,7 +109,6 @@ class PotentialWorkChain(Chain):
                 configurations=self.ctx.configurations,
                 settings=Dict({key: settings[key] for key in (*TRAINING_KEYS, "seed")}),
                 metadata={"call_link_label": f"train_{self.ctx.round}"},
-                **inputs,
             )
         )
 
