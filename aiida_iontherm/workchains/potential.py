@@ -100,7 +100,7 @@ class PotentialWorkChain(Chain):
         return self.failure("the reference set", self.ctx.reference)
 
     def train(self) -> ToContext:
-        """Train on all labelled configurations, anew: radial functions that never saw the new ones would stay behind."""
+        """Train on all labelled configurations, anew: radial functions that never saw the new ones would lag."""
         settings = self.inputs.settings.get_dict()
         return ToContext(
             training=self.submit(
