@@ -3,8 +3,9 @@
 Sets of CuI, AgI, CsCu2I3 and Li6PS5Cl, labelled by the embedded CHGNet (`_labelled_sets.py`), are made at the first run
 and kept in a folder. Test configurations come from other runs of molecular dynamics.
 
-motep gets the CPU time of one thread that our training took, the same configurations, weights, tables, cutoff, minimum
-distance and radial coefficients to start from. The two trainings of a point follow each other.
+motep trains on the largest set, in the CPU time of one thread that our training took, with the same configurations,
+weights, tables, cutoff, minimum distance and radial coefficients to start from. The two trainings of a point follow
+each other.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ EV_PER_A3_IN_GPA = 160.21766
 
 @dataclass(frozen=True)
 class Point:
-    """One training of ours and, where it was asked for, motep's in the same time."""
+    """One training of ours and, where it was asked for, motep's beside it."""
 
     compound: str
     level: int
@@ -52,7 +53,8 @@ class Point:
     evaluations: int
 
 
-def measure(data: LabelledSet, level: int, size: int, limit: float, seed: int, *, with_peer: bool) -> Point:
+def measure(data: LabelledSet, level: int, size: int, limit: float, seed: int, peer_time: float) -> Point:
+    """Train on the first configurations; motep too, in `peer_time` times the time unless that is zero."""
     frames = data.train[:size]
     end = time.process_time() + limit
 
@@ -63,7 +65,7 @@ def measure(data: LabelledSet, level: int, size: int, limit: float, seed: int, *
     training = train(frames, level=level, cutoff=CUTOFF, radial_size=RADIAL_SIZE, seed=seed, threads=1, on_step=go_on)
     seconds = time.process_time() - start
     peer, evaluations = None, 0
-    if with_peer:
+    if peer_time > 0:
         potential, evaluations = train_motep(_blank(training.potential, level, seed), frames, PAPER_WEIGHTS, seconds)
         peer = _errors(potential, data.test)
     reason = f"after {limit:g} s" if training.reason == "stopped from outside" else training.reason
@@ -139,7 +141,7 @@ def draw(points: Sequence[Point], path: Path) -> None:
             axis.set_xticks(x, [str(v) for v in x])
         axis.set(xlabel=label, title=title, yscale="log")
     axes[0].set_ylabel("RMS error of forces / %")
-    axes[1].plot([], [], "x--", color="grey", label="motep, same time")
+    axes[1].plot([], [], "x--", color="grey", label="motep")
     axes[1].legend(fontsize="small")
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
 
@@ -154,24 +156,21 @@ def main() -> None:
     parser.add_argument("--compounds", nargs="+", choices=COMPOUNDS, default=list(COMPOUNDS))
     parser.add_argument("--limit", type=float, default=60.0, help="CPU seconds of a training at most")
     parser.add_argument("--seed", type=int, default=0, help="of the trainings")
-    parser.add_argument(
-        "--peer",
-        choices=("all", "largest", "none"),
-        default="largest",
-        help="motep trains on sets of all sizes, or the largest",
-    )
+    parser.add_argument("--levels", type=int, nargs="+", default=LEVELS, help=f"of the trainings on {SIZES[-1]}")
+    parser.add_argument("--sizes", type=int, nargs="*", default=SIZES[:-1], help=f"smaller sets, level {SIZES_LEVEL}")
+    parser.add_argument("--peer-time", type=float, default=1.0, help="what motep gets of our time; 0 leaves it out")
     parser.add_argument("--figure", type=Path, help="draw the errors into this file")
     arguments = parser.parse_args()
 
     print_machine()
-    trainings = [(SIZES_LEVEL, size) for size in SIZES] + [(n, SIZES[-1]) for n in LEVELS if n != SIZES_LEVEL]
+    trainings = [(SIZES_LEVEL, size) for size in arguments.sizes] + [(level, SIZES[-1]) for level in arguments.levels]
     sets, points = [], []
     for name in arguments.compounds:
         data = labelled_set(name, arguments.sets)
         sets.append(set_row(data))
         for level, size in trainings:
-            with_peer = arguments.peer == "all" or (arguments.peer == "largest" and size == SIZES[-1])
-            points.append(measure(data, level, size, arguments.limit, arguments.seed, with_peer=with_peer))
+            peer_time = arguments.peer_time if size == SIZES[-1] else 0.0
+            points.append(measure(data, level, size, arguments.limit, arguments.seed, peer_time))
             print(" ".join(point_row(points[-1])), flush=True)
     print_table(
         "Sets: atoms per cell, rms force in eV/Å and spread of the energies in meV/atom of the test part",
@@ -179,8 +178,8 @@ def main() -> None:
         sets,
     )
     print_table(
-        f"Errors on the test part, cutoff {CUTOFF:g} Å, ours / motep in the same time: forces in meV/Å, energies in "
-        "meV/atom, stresses in MPa",
+        f"Errors on the test part, cutoff {CUTOFF:g} Å, ours / motep in {arguments.peer_time:g} times the time: forces "
+        "in meV/Å, energies in meV/atom, stresses in MPa",
         ["compound", "level", "trained on", "forces", "energies", "stresses", "CPU s", "motep evaluations", "end"],
         [point_row(point) for point in points],
     )
