@@ -66,7 +66,8 @@ def measure(data: LabelledSet, level: int, size: int, limit: float, seed: int, p
     seconds = time.process_time() - start
     peer, evaluations = None, 0
     if peer_time > 0:
-        potential, evaluations = train_motep(_blank(training.potential, level, seed), frames, PAPER_WEIGHTS, seconds)
+        blank = _blank(training.potential, level, seed)
+        potential, evaluations = train_motep(blank, frames, PAPER_WEIGHTS, peer_time * seconds)
         peer = _errors(potential, data.test)
     reason = f"after {limit:g} s" if training.reason == "stopped from outside" else training.reason
     return Point(data.name, level, size, seconds, reason, _errors(training.potential, data.test), peer, evaluations)
