@@ -1,6 +1,8 @@
 """What a run will do and cost, known before it starts: steps, jobs, time and disk.
 
-Times per unit of work were measured on one core of a 2-core x86-64 laptop-class machine; trust them to a factor of two.
+Times per unit of work are those of a run of CsCu2I3 with the protocol `demo` on a quiet 2-core x86-64 machine (Intel
+Xeon, 2.5 GHz), as far as it did that work; trust them to a factor of two. What is counted is the most that may come:
+all rounds, all labels, exploration runs that do not break off.
 """
 
 from __future__ import annotations
@@ -9,15 +11,27 @@ import math
 from dataclasses import dataclass
 
 from ase import Atoms
+from phonopy import Phonopy
+from phonopy.phonon.grid import length2mesh
 
 from aiida_iontherm.materials.supercells import perpendicular_heights, supercell_matrix
+from aiida_iontherm.physics.lattice.cells import make_phonopy
+from aiida_iontherm.physics.lattice.phonons import irreducible_mesh
 from aiida_iontherm.physics.mtp.basis import basis_tables
-from aiida_iontherm.workchains.settings import Settings
+from aiida_iontherm.physics.mtp.training.projection import ROWS_PER_COEFFICIENT
+from aiida_iontherm.physics.mtp.training.search import JACOBIAN_ROWS_PER_COEFFICIENT, START_ITERATIONS
+from aiida_iontherm.workchains.settings import PotentialSection, Settings
 
-ENGINE_SECONDS_PER_ATOM = {"chgnet": 3.5e-3, "mace": 5e-3, "tblite": 3e-2, "emt": 1e-4, "lj": 2e-4}
+ENGINE_SECONDS_PER_ATOM = {"chgnet": 4e-3, "mace": 5e-3, "tblite": 3e-2, "emt": 1e-4, "lj": 2e-4}
 """Energy, forces and stress of one configuration, per atom."""
 
-MD_STEP_SECONDS = 1.5e-3
+ENGINE_START_SECONDS = {"chgnet": 6.0, "mace": 6.0}
+"""Until an engine is ready, per job. CHGNet was measured; MACE is taken to be alike, as both load PyTorch."""
+
+RELAX_STEPS = 30
+"""Of one relaxation; CsCu2I3 took 28 with CHGNet."""
+
+MD_STEP_SECONDS = 1.85e-3
 """One MD step of any cell: the integrator and the calculator are Python."""
 
 MTP_SECONDS = (1.0e-6, 8.5e-10)
@@ -26,15 +40,22 @@ MTP_SECONDS = (1.0e-6, 8.5e-10)
 GRADING_COST = 4.0
 """One grading against one evaluation of forces: derivatives to all parameters, and their product with the inverse."""
 
-TRAIN_EVALUATIONS = (40.0, 1.5)
-"""One iteration of training in evaluations of forces of the whole set: a constant, and a share for each radial
-coefficient."""
+TRAIN_STARTS = 2
+"""Sets of radial coefficients that a training tries, on a sample of the data."""
 
-LINEWIDTH_SECONDS = 4.5e-7
-"""One irreducible point, per mesh point and band^3."""
+TRAIN_EVALUATIONS = (30.0, 0.45)
+"""One iteration of training in evaluations of forces of the configurations it is made from: a constant, and a share for
+each radial coefficient. Levels 8 to 20 of three species, one thread, come within 25 %. A second thread is not counted:
+the trainings of the run had one, and their iterations took as long."""
 
-JOB_SECONDS = 4.0
-"""AiiDA's own work and the start of Python, per job."""
+SOLUTION_SECONDS = 2.5
+"""Before the first linewidth of a solution: force constants, phonons of the mesh."""
+
+LINEWIDTH_SECONDS = (7.0e-6, 4.3e-7)
+"""One irreducible point, per band^3: a constant, and a share for each mesh point. From the two meshes of the run."""
+
+JOB_SECONDS = 7.0
+"""What a job takes beside its task: AiiDA's own work before and after it, and the start of Python."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +74,8 @@ class Step:
     parallel : int
         Jobs that can run side by side.
     megabytes : float
+    alone : float
+        Part of `seconds` in which one job runs at a time.
     """
 
     name: str
@@ -61,10 +84,11 @@ class Step:
     seconds: float
     parallel: int
     megabytes: float
+    alone: float = 0.0
 
     def wall_seconds(self, cores: int) -> float:
         """Return the expected time on a machine with so many cores."""
-        return self.seconds / min(self.parallel, cores)
+        return self.seconds - (self.seconds - self.alone) * (1 - 1 / min(self.parallel, cores))
 
 
 def make_plan(atoms: Atoms, settings: Settings, *, with_training: bool) -> list[Step]:
@@ -108,22 +132,18 @@ def make_plan(atoms: Atoms, settings: Settings, *, with_training: bool) -> list[
             temperatures * 2.0,
         )
     )
-    primitive = _primitive_atoms(atoms)
-    per_temperature = sum(
-        runs * _linewidth_seconds(atoms, primitive, length)
-        for runs, length in (
-            (1, conductivity.mesh_length),
-            (1 + settings.force_constants.blocks, conductivity.coarse_mesh_length),
-        )
-    )
+    phonopy = make_phonopy(atoms, (1, 1, 1))
+    bands = 3 * len(phonopy.primitive)
+    mesh_points, _ = _mesh(phonopy, conductivity.mesh_length)
+    solutions = [conductivity.mesh_length, *[conductivity.coarse_mesh_length] * (1 + settings.force_constants.blocks)]
     steps.append(
         Step(
             "lattice_conductivity",
-            f"phonons and linewidths of {3 * primitive} bands, {2 + settings.force_constants.blocks} solutions each",
+            f"phonons and linewidths of {bands} bands, {len(solutions)} solutions each",
             temperatures,
-            temperatures * (per_temperature + JOB_SECONDS),
+            temperatures * (sum(_solution_seconds(phonopy, length) for length in solutions) + JOB_SECONDS),
             temperatures,
-            temperatures * 1e-6 * 24 * (3 * primitive) ** 2 * _mesh_points(atoms, primitive, conductivity.mesh_length),
+            temperatures * 1e-6 * 24 * bands**2 * mesh_points,
         )
     )
     return steps
@@ -132,6 +152,7 @@ def make_plan(atoms: Atoms, settings: Settings, *, with_training: bool) -> list[
 def _training_steps(atoms: Atoms, settings: Settings) -> list[Step]:
     reference, potential = settings.reference, settings.potential
     engine = ENGINE_SECONDS_PER_ATOM.get(settings.engine.name, 1e-2)
+    engine_job = ENGINE_START_SECONDS.get(settings.engine.name, 0.0) + JOB_SECONDS
     n = _supercell_atoms(atoms, reference.min_extent, reference.max_atoms)
     moved = len(reference.temperatures) * reference.frames_per_run
     frames = moved + reference.rattled_frames
@@ -142,30 +163,53 @@ def _training_steps(atoms: Atoms, settings: Settings) -> list[Step]:
     lengths = [potential.explore_ps[min(done, len(potential.explore_ps) - 1)] for done in range(rounds)]
     explore_steps = sum(lengths) * 1000 / reference.timestep_fs
     forces = _mtp_seconds(atoms, potential.level, potential.cutoff) * n
-    iteration = forces * _training_evaluations(atoms, potential.level, potential.radial_size)
     step = MD_STEP_SECONDS + forces * (1 + GRADING_COST / potential.grade_interval)
-    trained = sum(frames + labels * done / max(1, rounds) for done in range(rounds + 1))
+    sizes = [frames + labels * done / max(1, rounds) for done in range(rounds + 1)]
+    # The engine forgets after each frame of the reference MD, so that the next one begins with one evaluation more.
+    evaluations = moved * (reference.stride + 1) + reference.rattled_frames + labels
+    alone = (
+        evaluations * n * engine
+        + sum(_training_seconds(atoms, potential, size, n) for size in sizes)
+        + (1 + rounds) * (engine_job + JOB_SECONDS)
+        + rounds * JOB_SECONDS
+    )
     return [
-        Step("relax", f"relax {len(atoms)} atoms with {settings.engine.name}", 1, 60 * len(atoms) * engine + 8, 1, 0.1),
+        Step(
+            "relax",
+            f"relax {len(atoms)} atoms with {settings.engine.name}",
+            1,
+            RELAX_STEPS * len(atoms) * engine + engine_job,
+            1,
+            0.1,
+        ),
         Step(
             "potential",
             f"{frames} reference configurations of {n} atoms from {moved * reference.stride} steps of MD, then train "
             f"level {potential.level} and refine it in at most {rounds} round(s) of {runs} graded runs, with at most "
             f"{labels} more labels",
             2 + rounds * (runs + 3),
-            (moved * reference.stride + reference.rattled_frames + labels) * n * engine
-            + trained * iteration * potential.max_iterations
-            + runs * explore_steps * step
-            + (2 + rounds * (runs + 3)) * JOB_SECONDS,
-            1,
+            alone + runs * (explore_steps * step + rounds * JOB_SECONDS),
+            runs,
             (frames + labels) * n * 130 / 1e6 + 1,
+            alone,
         ),
     ]
 
 
-def _training_evaluations(atoms: Atoms, level: int, radial_size: int) -> float:
+def _training_seconds(atoms: Atoms, potential: PotentialSection, configurations: float, n: int) -> float:
+    """Return the time of all iterations: those of the starts, made on a sample, and those on all the data."""
+    tables, species = basis_tables(potential.level), len(set(atoms.numbers))
+    radial = species**2 * tables.n_radial * potential.radial_size
+    per_coefficient = (species + len(tables.scalars) + radial) / (3 * n + 10)
+    fitted = configurations * (1 - potential.validation_fraction)
+    # Nearly all of an iteration is its Jacobian, which is made from so many numbers per coefficient and no more.
+    sample, large = (
+        min(fitted, rows * per_coefficient) for rows in (ROWS_PER_COEFFICIENT, JACOBIAN_ROWS_PER_COEFFICIENT)
+    )
+    starts = min(TRAIN_STARTS * START_ITERATIONS, potential.max_iterations)
     constant, share = TRAIN_EVALUATIONS
-    return constant + share * len(set(atoms.numbers)) ** 2 * basis_tables(level).n_radial * radial_size
+    forces = _mtp_seconds(atoms, potential.level, potential.cutoff) * n
+    return (starts * sample + (potential.max_iterations - starts) * large) * (constant + share * radial) * forces
 
 
 def _mtp_seconds(atoms: Atoms, level: int, cutoff: float) -> float:
@@ -192,21 +236,17 @@ def _shortfall(atoms: Atoms, extent: float, max_atoms: int) -> str:
     return f" (cell of {reached:.1f} Angstrom instead of {extent:g}: more atoms are not allowed by dynamics.max_atoms)"
 
 
-def _primitive_atoms(atoms: Atoms) -> int:
-    from aiida_iontherm.materials.supercells import primitive_cell
-
-    return len(primitive_cell(atoms))
-
-
-def _mesh_points(atoms: Atoms, primitive: int, length: float) -> float:
-    volume = atoms.cell.volume * primitive / len(atoms)
-    return max(1.0, length**3 / volume)
+def _mesh(phonopy: Phonopy, length: float) -> tuple[int, int]:
+    """Return the points of a mesh and how many of them symmetry leaves."""
+    rotations = phonopy.primitive_symmetry.pointgroup_operations
+    divisions = length2mesh(length, phonopy.primitive.cell, rotations=rotations)
+    return math.prod(divisions.tolist()), len(irreducible_mesh(phonopy, divisions)[1])
 
 
-def _linewidth_seconds(atoms: Atoms, primitive: int, length: float) -> float:
-    points = _mesh_points(atoms, primitive, length)
-    # Symmetry of a typical compound leaves about a fifth of the points.
-    return 2.0 + LINEWIDTH_SECONDS * points / 5 * points * (3 * primitive) ** 3
+def _solution_seconds(phonopy: Phonopy, length: float) -> float:
+    points, irreducible = _mesh(phonopy, length)
+    constant, share = LINEWIDTH_SECONDS
+    return SOLUTION_SECONDS + irreducible * (constant + share * points) * (3 * len(phonopy.primitive)) ** 3
 
 
 def _kelvin(temperatures: list[float]) -> str:
