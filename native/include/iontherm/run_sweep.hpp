@@ -30,10 +30,11 @@ inline void scatter(const RunTask& task, const Scratch& s, int slot, const Vec* 
     for (int l = 0; l < lanes; ++l) {
         const Row row = {g[0][l], g[1][l], g[2][l], 0.0};
         Row* out = reinterpret_cast<Row*>(task.per_atom) + static_cast<std::size_t>(owner[l]) * (virials ? 4 : 1);
-        out[0] -= row;
-        // (r_i - r_j)_a dU_i/dr_j,b, hence the sign
-        if (virials)
-            for (int a = 0; a < 3; ++a) out[1 + a] -= r[a][l] * row;
+        if constexpr (virials) {
+            subtract_multiples(out, r[0][l], r[1][l], r[2][l], row);  // (r_i - r_j)_a dU_i/dr_j,b, hence the sign
+        } else {
+            out[0] -= row;
+        }
     }
 }
 

@@ -44,6 +44,22 @@ inline void transpose(const Row* in, Row* out) {
 #undef IONTHERM_SHUFFLE
 }
 
+// out[0] -= row; out[1] -= x row; out[2] -= y row; out[3] -= z row; two rows at a time where the lanes are wide enough.
+inline void subtract_multiples(Row* out, double x, double y, double z, const Row& row) {
+#if IONTHERM_LANES >= 8
+    typedef double Pair __attribute__((vector_size(64), may_alias));
+    Pair* pairs = reinterpret_cast<Pair*>(out);
+    const Pair twice = {row[0], row[1], row[2], row[3], row[0], row[1], row[2], row[3]};
+    pairs[0] -= Pair{1.0, 1.0, 1.0, 1.0, x, x, x, x} * twice;
+    pairs[1] -= Pair{y, y, y, y, z, z, z, z} * twice;
+#else
+    out[0] -= row;
+    out[1] -= x * row;
+    out[2] -= y * row;
+    out[3] -= z * row;
+#endif
+}
+
 inline Vec sqrt(Vec v) {
     Vec result;
     for (int l = 0; l < lanes; ++l) result[l] = __builtin_sqrt(v[l]);
