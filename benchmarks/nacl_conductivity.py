@@ -3,6 +3,9 @@
 The data belong to A. Togo and A. Seko, J. Chem. Phys. 160, 211001 (2024): 100 supercells of 64 atoms for the third
 order and two of 512 for the second, with random displacements of 0.03 Angstrom. Their authors get 8.3 W/(m K) at
 300 K. A fifth of the 64-atom cells is kept for the test, and no training sees the large ones.
+
+NaCl is ionic: its dipoles reach further than the potential and than the cells it was trained on. So the conductivity is
+computed twice, with the second order from the large cells, as the authors do, and with both orders from the small ones.
 """
 
 from __future__ import annotations
@@ -79,6 +82,23 @@ def same_displacements(archive: Path, potential: MomentTensorPotential) -> Phono
     return crystal
 
 
+def small_cells(archive: Path, potential: MomentTensorPotential | None) -> Phono3py:
+    """Fit both orders to the 64-atom cells alone, with the forces of VASP or of a potential."""
+    data = load(archive, force_constants=False)
+    crystal = Phono3py(
+        data.unitcell,
+        supercell_matrix=data.supercell_matrix,
+        primitive_matrix=data.primitive_matrix,
+        log_level=0,
+    )
+    crystal.nac_params = data.nac_params
+    forces = data.forces if potential is None else forces_of(potential, data.supercells_with_displacements)
+    crystal.dataset = {"displacements": data.displacements, "forces": forces}
+    crystal.produce_fc3(fc_calculator="symfc")
+    crystal.produce_fc2(fc_calculator="symfc")
+    return crystal
+
+
 def finite_displacements(archive: Path, potential: MomentTensorPotential) -> Phono3py:
     """Displace one and two atoms at a time, as a study would that has the potential only."""
     crystal = load(archive, force_constants=False)
@@ -117,8 +137,10 @@ def main() -> None:
     errors_table, kappa_table = [], []
 
     reference, grid = conductivity(load(archive, force_constants=True), arguments.mesh)
-    kappa_table.append(["VASP", "random, symfc", f"{reference:.2f}", ""])
-    print(f"kappa from VASP: {reference:.2f}", flush=True)
+    small, _ = conductivity(small_cells(archive, None), arguments.mesh)
+    kappa_table.append(["VASP", "random, symfc", "512", f"{reference:.2f}", ""])
+    kappa_table.append(["VASP", "random, symfc", "64", f"{small:.2f}", ""])
+    print(f"kappa from VASP: {reference:.2f}, from the small cells alone {small:.2f}", flush=True)
     for name in arguments.weights:
         start = time.process_time()
         training = train(
@@ -145,9 +167,13 @@ def main() -> None:
             ]
         )
         print(" ".join(errors_table[-1]), flush=True)
-        for text, make in (("random, symfc", same_displacements), ("single and pairs", finite_displacements)):
+        for text, size, make, true in (
+            ("random, symfc", "64", small_cells, small),
+            ("random, symfc", "512", same_displacements, reference),
+            ("single and pairs", "512", finite_displacements, reference),
+        ):
             value, _ = conductivity(make(archive, training.potential), arguments.mesh)
-            kappa_table.append([f"potential, {name}", text, f"{value:.2f}", f"{value / reference - 1:+.1%}"])
+            kappa_table.append([f"potential, {name}", text, size, f"{value:.2f}", f"{value / true - 1:+.1%}"])
             print(" ".join(kappa_table[-1]), flush=True)
 
     print_table(
@@ -158,7 +184,7 @@ def main() -> None:
     )
     print_table(
         f"Lattice thermal conductivity at {TEMPERATURE:g} K in W/(m K), {grid} grid; published: {PUBLISHED:g}",
-        ["forces of", "displacements, fit", "kappa", "against VASP"],
+        ["forces of", "displacements, fit", "second order from", "kappa", "against VASP"],
         kappa_table,
     )
     print_load()

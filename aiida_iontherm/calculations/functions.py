@@ -62,13 +62,21 @@ def check_potential(potential: PotentialData, configurations: ConfigurationsData
 
 
 @calcfunction
-def judge_potential(training: Dict) -> ResultData:
-    """Record how well a potential predicts forces it was not trained on: the ground every other number stands on."""
+def judge_potential(training: Dict, active_learning: Dict | None = None) -> ResultData:
+    """Record how well a potential predicts forces it was not trained on: the ground every other number stands on.
+
+    Small errors on configurations like those of the training set are not enough: where the exploration ended while it
+    still met unknown ones, the potential is not converged.
+    """
     errors, where = training["validation"], "held-out configurations"
     if errors is None:
         errors, where = training["train"], "the training set itself"
     error = errors["force_rmse_ev_per_angstrom"]
     relative = error / errors["force_rms_ev_per_angstrom"]
+    reasons = [f"{100 * relative:.0f} % of the forces of {where}"]
+    explored = active_learning is None or active_learning["converged"]
+    if not explored:
+        reasons.append(f"exploration ended early: {active_learning['reason']}")
     return ResultData(
         [
             Quantity(
@@ -76,8 +84,8 @@ def judge_potential(training: Dict) -> ResultData:
                 value=error,
                 unit="eV/Angstrom",
                 method=f"root mean square error per component on {where}",
-                converged=relative <= MAX_RELATIVE_FORCE_ERROR and training["validation"] is not None,
-                reason=f"{100 * relative:.0f} % of the forces of {where}",
+                converged=relative <= MAX_RELATIVE_FORCE_ERROR and training["validation"] is not None and explored,
+                reason="; ".join(reasons),
             )
         ]
     )

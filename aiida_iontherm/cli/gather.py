@@ -55,7 +55,7 @@ def gather(run: ProcessNode) -> ReportInput:
         settings=settings,
         warnings=_warnings(run, settings),
         quantities=quantities,
-        published=[value for value in published(formula) if not isinstance(value.temperature_K, tuple)],
+        published=published(formula),
         kappa=_kappa(outputs),
         spectral=_spectra(outputs),
         dos=_dos(outputs),
@@ -86,6 +86,12 @@ def _warnings(run: ProcessNode, settings: dict[str, Any]) -> list[str]:
         training = run.outputs.training
         if not training["converged"]:
             lines.append(f"The training of the potential was not converged: {training['reason']}.")
+        if "active_learning" in run.outputs and not run.outputs.active_learning["converged"]:
+            learning = run.outputs.active_learning
+            lines.append(
+                "The exploration ended before the potential knew all that molecular dynamics meets: "
+                f"{learning['reason']}{_broken_runs(learning['rounds'])}."
+            )
         if settings["engine"]["name"] == "chgnet":
             lines.append("CHGNet is known to be soft: frequencies and barriers come out low, kappa with them.")
     if not settings["relax"]["relax_cell"]:
@@ -100,6 +106,15 @@ def _warnings(run: ProcessNode, settings: dict[str, Any]) -> list[str]:
                 "they were not fitted to: strong anharmonicity beyond third order."
             )
     return lines
+
+
+def _broken_runs(rounds: list[dict[str, Any]]) -> str:
+    """Say how many runs of the last round broke, in words that follow a reason."""
+    if not rounds:
+        return ""
+    runs = rounds[-1]["runs"]
+    broken = sum(run["broke_at_ps"] is not None for run in runs)
+    return f", and {broken} of {len(runs)} runs of the last one broke off" if broken else ""
 
 
 def _items(outputs: Any, name: str) -> list[tuple[str, Any]]:

@@ -52,8 +52,10 @@ def label(name: str) -> str:
     return name.replace("_", " ")
 
 
-def temperature_text(temperature: float | None) -> str:
-    """Return e.g. ``300 K``, empty for none."""
+def temperature_text(temperature: float | tuple[float, float] | None) -> str:
+    """Return e.g. ``300 K`` or ``200–400 K``, empty for none."""
+    if isinstance(temperature, tuple):
+        return f"{temperature[0]:g}–{temperature[1]:g} K"
     return "" if temperature is None else f"{temperature:g} K"
 
 

@@ -252,14 +252,17 @@ class ProcessStep:
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """One published value to compare with; `label` names the source in a table cell."""
+    """One published value to compare with; `label` names the source in a table cell.
+
+    `temperature_K` is a number, a (low, high) range, or ``None`` where none belongs to the value.
+    """
 
     name: str
     value: float
     unit: str
     citation: str
     direction: str | None = None
-    temperature_K: float | None = None
+    temperature_K: float | tuple[float, float] | None = None
     uncertainty: float | None = None
     bound: str | None = None
     method: str = ""

@@ -192,7 +192,7 @@ def _ratio(quantity: Quantity, published: Published) -> str:
     if quantity.temperature is not None and published.temperature_K is None:
         return "temperature not given"
     if quantity.temperature is not None and published.temperature_K is not None:
-        apart = abs(quantity.temperature - published.temperature_K)
+        apart = _apart(quantity.temperature, published.temperature_K)
         if apart > NEAR_K:
             return f"{apart:.0f} K apart"
     if quantity.bound and published.bound:
@@ -211,6 +211,12 @@ def _ratio(quantity: Quantity, published: Published) -> str:
     return format_number(ratio, spread or None)
 
 
+def _apart(temperature: float, published: float | tuple[float, float]) -> float:
+    """Return the distance in K of a temperature to a published one or to the nearer end of a published range."""
+    low, high = published if isinstance(published, tuple) else (published, published)
+    return max(low - temperature, temperature - high, 0.0)
+
+
 def _nearest(quantities: Sequence[Quantity], published: Published) -> list[Quantity]:
     """Return the results of the same name and direction at the temperature nearest to the published one."""
     direction = direction_text(published.direction)
@@ -222,7 +228,7 @@ def _nearest(quantities: Sequence[Quantity], published: Published) -> list[Quant
     def distance(quantity: Quantity) -> float:
         if quantity.temperature is None or target is None:
             return 0.0
-        return abs(quantity.temperature - target)
+        return _apart(quantity.temperature, target)
 
     nearest = min(same, key=distance)
     return [quantity for quantity in same if quantity.temperature == nearest.temperature]

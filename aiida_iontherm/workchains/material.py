@@ -337,7 +337,8 @@ class MaterialWorkChain(Chain):
                     outputs.result, coldest.outputs.output_parameters, Dict(settings)
                 )
         if "potential_chain" in self.ctx:
-            parts["e_potential"] = judge_potential(self.ctx.potential_chain.outputs.training)
+            chain = self.ctx.potential_chain.outputs
+            parts["e_potential"] = judge_potential(chain.training, chain.active_learning)
         self.out("result", collect_results(**parts))
         if not conductivities:
             message = "; ".join(sorted(set(self.ctx.conductivity_doubts.values())))

@@ -398,6 +398,16 @@ def test_potential_is_judged_by_forces_it_has_not_seen(error, good):
     assert not quantity.converged
 
 
+def test_potential_that_still_met_unknown_configurations_is_not_converged():
+    good = {"force_rmse_ev_per_angstrom": 0.01, "force_rms_ev_per_angstrom": 0.3}
+    training = Dict({"train": good, "validation": good})
+    for converged, reason in ((True, "no frame above a grade of 3 was met"), (False, "the limit of 3 rounds")):
+        learning = Dict({"converged": converged, "reason": reason, "rounds": []})
+        (quantity,) = functions.judge_potential(training, learning).quantities
+        assert quantity.converged is converged
+        assert (reason in quantity.reason) is not converged
+
+
 def test_missing_conductivity_says_why():
     node = functions.missing_conductivity(Str("ions hop"), Dict({"temperature": 450.0}))
     (quantity,) = node.quantities

@@ -100,3 +100,15 @@ def test_ratio_only_where_it_means_something(ours, theirs, ratio):
 def test_all_methods_at_the_nearest_temperature_are_compared():
     rows = comparisons([quantity(), quantity(method="Green-Kubo", value=0.28)], [published()])
     assert [row.computed for row in rows] == ["0.3", "0.28"]
+
+
+@pytest.mark.parametrize(("temperature", "near"), [(250.0, True), (205.0, True), (402.0, True), (500.0, False)])
+def test_published_range_is_compared_within_it(temperature, near):
+    rows = comparisons([quantity(temperature=temperature)], [published(temperature_K=(200.0, 400.0))])
+    assert rows[0].published_temperature == "200–400 K"
+    assert ("K apart" in rows[0].ratio) is not near
+
+
+def test_what_holds_for_a_range_is_compared_with_what_needs_no_temperature():
+    (row,) = comparisons([quantity(temperature=None, value=0.6)], [published(temperature_K=(200.0, 400.0), value=0.3)])
+    assert row.ratio == "2"
