@@ -2,6 +2,7 @@ import numpy as np
 import numpy.typing as npt
 
 _Doubles = npt.NDArray[np.float64]
+_Complex = npt.NDArray[np.complex128]
 _Integers = npt.NDArray[np.int32]
 _Flags = npt.NDArray[np.bool_]
 
@@ -51,3 +52,41 @@ class TrainingSet:
         self, potential: Potential, energy_weights: _Doubles, force_weights: _Doubles, virial_weights: _Doubles
     ) -> tuple[_Doubles, _Doubles]: ...
     def design(self, potential: Potential, first: int, last: int) -> _Doubles: ...
+
+class PairSum:
+    def __init__(
+        self, n_q: int, n_modes: int, combinations: _Doubles, threads: int = 1, instructions: str = ""
+    ) -> None: ...
+    @property
+    def instructions(self) -> str: ...
+    def set_velocities(self, first: int, velocities: _Complex) -> None: ...
+    def set_products(self, first: int, products: _Doubles) -> None: ...
+    def totals(
+        self,
+        frequency: _Doubles,
+        width: _Doubles,
+        capacity: _Doubles,
+        kept: _Doubles,
+        set_end: _Integers,
+        scale: _Doubles,
+    ) -> _Doubles: ...
+    def by_mode(
+        self,
+        frequency: _Doubles,
+        width: _Doubles,
+        capacity: _Doubles,
+        kept: _Doubles,
+        set_end: _Integers,
+        scale: _Doubles,
+    ) -> _Doubles: ...
+    def density(
+        self,
+        frequency: _Doubles,
+        width: _Doubles,
+        capacity: _Doubles,
+        kept: _Doubles,
+        set_end: _Integers,
+        scale: _Doubles,
+        bin: _Integers,
+        n_bins: int,
+    ) -> _Doubles: ...

@@ -1,9 +1,11 @@
 // Python face of the compiled sweeps: NumPy arrays in, NumPy arrays out. Units and physics are the caller's.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/complex.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include "iontherm/pair_sum.hpp"
 #include "iontherm/training_set.hpp"
 
 namespace nb = nanobind;
@@ -14,6 +16,7 @@ namespace {
 using iontherm::Basis;
 using iontherm::Cell;
 using iontherm::Evaluator;
+using iontherm::PairSum;
 using iontherm::Potential;
 using iontherm::Tables;
 using iontherm::TrainingSet;
@@ -74,6 +77,12 @@ std::shared_ptr<Potential> make_potential(std::shared_ptr<Basis> basis, double m
                                        scaling, radial.data(), species.data(), moments.data());
 }
 
+void check_modes(const PairSum& sum, std::initializer_list<const Doubles<2>*> arrays, const Integers<2>& set_end, const Doubles<1>& scale) {
+    bool right = set_end.shape(0) == sum.n_q() && set_end.shape(1) == sum.n_modes() && scale.shape(0) == sum.n_q();
+    for (const Doubles<2>* array : arrays) right = right && array->shape(0) == sum.n_q() && array->shape(1) == sum.n_modes();
+    if (!right) throw std::invalid_argument("modes are [q, s], scales [q]");
+}
+
 // Shared ownership across the Python boundary, without a second reference count in the wrapper.
 struct BasisHandle {
     std::shared_ptr<Basis> basis;
@@ -87,7 +96,7 @@ struct PotentialHandle {
 NB_MODULE(_native, module) {
     // Objects in caches of the Python side live until the interpreter ends, which is no leak.
     nb::set_leak_warnings(false);
-    module.doc() = "Compiled sweeps of the moment tensor potential.";
+    module.doc() = "Compiled sweeps of the moment tensor potential and of lattice heat transport.";
 
     module.def("instruction_sets", [] {
         std::vector<std::string> names;
@@ -198,4 +207,58 @@ NB_MODULE(_native, module) {
             }
             return array;
         }, "potential"_a, "first"_a, "last"_a);
+
+    nb::class_<PairSum>(module, "PairSum")
+        .def("__init__", [](PairSum* self, std::size_t n_q, std::size_t n_modes, const Doubles<2>& combinations, int threads, const std::string& instructions) {
+            if (threads < 1) throw std::invalid_argument("there must be at least one thread");
+            if (combinations.shape(1) != 6) throw std::invalid_argument("combinations are [components, 6]");
+            new (self) PairSum(n_q, n_modes, combinations.shape(0), combinations.data(), threads, instructions);
+        }, "n_q"_a, "n_modes"_a, "combinations"_a, "threads"_a = 1, "instructions"_a = "")
+        .def_prop_ro("instructions", &PairSum::instructions)
+        .def("set_velocities", [](PairSum& self, std::size_t first, const nb::ndarray<const std::complex<double>, nb::ndim<4>, nb::c_contig, nb::device::cpu>& v) {
+            if (v.shape(1) != 3 || v.shape(2) != self.n_modes() || v.shape(3) != self.n_modes()) throw std::invalid_argument("velocities are [q, 3, s, s]");
+            nb::gil_scoped_release release;
+            self.set_velocities(first, v.shape(0), v.data());
+        }, "first"_a, "velocities"_a)
+        .def("set_products", [](PairSum& self, std::size_t first, const Doubles<4>& p) {
+            if (p.shape(1) != 6 || p.shape(2) != self.n_modes() || p.shape(3) != self.n_modes()) throw std::invalid_argument("products are [q, 6, s, s]");
+            nb::gil_scoped_release release;
+            self.set_products(first, p.shape(0), p.data());
+        }, "first"_a, "products"_a)
+        .def("totals", [](PairSum& self, const Doubles<2>& frequency, const Doubles<2>& width, const Doubles<2>& capacity, const Doubles<2>& kept,
+                          const Integers<2>& set_end, const Doubles<1>& scale) {
+            check_modes(self, {&frequency, &width, &capacity, &kept}, set_end, scale);
+            double* out;
+            Result array = new_array({2, self.components()}, out);
+            {
+                nb::gil_scoped_release release;
+                self.totals({frequency.data(), width.data(), capacity.data(), kept.data(), scale.data(), set_end.data()}, out);
+            }
+            return array;
+        }, "frequency"_a, "width"_a, "capacity"_a, "kept"_a, "set_end"_a, "scale"_a)
+        .def("by_mode", [](PairSum& self, const Doubles<2>& frequency, const Doubles<2>& width, const Doubles<2>& capacity, const Doubles<2>& kept,
+                           const Integers<2>& set_end, const Doubles<1>& scale) {
+            check_modes(self, {&frequency, &width, &capacity, &kept}, set_end, scale);
+            double* out;
+            Result array = new_array({2, self.n_q(), self.components(), self.n_modes()}, out);
+            {
+                nb::gil_scoped_release release;
+                self.by_mode({frequency.data(), width.data(), capacity.data(), kept.data(), scale.data(), set_end.data()}, out);
+            }
+            return array;
+        }, "frequency"_a, "width"_a, "capacity"_a, "kept"_a, "set_end"_a, "scale"_a)
+        .def("density", [](PairSum& self, const Doubles<2>& frequency, const Doubles<2>& width, const Doubles<2>& capacity, const Doubles<2>& kept,
+                           const Integers<2>& set_end, const Doubles<1>& scale, const Integers<2>& bin, std::size_t n_bins) {
+            check_modes(self, {&frequency, &width, &capacity, &kept}, set_end, scale);
+            check_modes(self, {}, bin, scale);
+            for (std::size_t k = 0; k < bin.size(); ++k)
+                if (bin.data()[k] >= static_cast<std::int64_t>(n_bins)) throw std::invalid_argument("there are not so many bins");
+            double* out;
+            Result array = new_array({n_bins, n_bins, self.components()}, out);
+            {
+                nb::gil_scoped_release release;
+                self.density({frequency.data(), width.data(), capacity.data(), kept.data(), scale.data(), set_end.data()}, bin.data(), n_bins, out);
+            }
+            return array;
+        }, "frequency"_a, "width"_a, "capacity"_a, "kept"_a, "set_end"_a, "scale"_a, "bin"_a, "n_bins"_a);
 }

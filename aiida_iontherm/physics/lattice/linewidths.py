@@ -79,6 +79,11 @@ def average_degenerate(
         Modes closer than this are degenerate.
     """
     numbers = degenerate_sets(frequencies_thz, tolerance_thz)
-    same = (numbers[..., :, None] == numbers[..., None, :]).astype(float)
-    same /= same.sum(axis=-1, keepdims=True)
-    return np.einsum("qst,...qt->...qs", same, np.asarray(values, dtype=float))
+    modes = np.asarray(values, dtype=float)
+    width = numbers.shape[-1]
+    # A number for each set of all points, so that all sums are one.
+    labels = (numbers + width * np.arange(numbers.size // width).reshape(*numbers.shape[:-1], 1)).ravel()
+    counts = np.bincount(labels)
+    layers = modes.reshape(-1, labels.size)
+    means = [np.bincount(labels, layer)[labels] / counts[labels] for layer in layers]
+    return np.array(means).reshape(modes.shape)

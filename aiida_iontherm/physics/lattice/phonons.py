@@ -12,13 +12,17 @@ convention (positions of the cells) the off-diagonal elements are different and 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from phonopy import Phonopy
-from phonopy.harmonic.derivative_dynmat import DerivativeOfDynamicalMatrix
 from phonopy.phonon.grid import BZGrid, get_ir_grid_points, get_qpoints_from_bz_grid_points
+from threadpoolctl import threadpool_limits
+
+from aiida_iontherm.physics.compiled import available_threads
+from aiida_iontherm.physics.lattice.dynamical_matrix import DynamicalMatrices
 
 # phonopy's dD/dq has q in 1/Angstrom without 2 pi and frequencies in THz: 1 THz Angstrom = 1e12 * 1e-10 m/s.
 _THZ_ANGSTROM_TO_M_PER_S = 100.0
@@ -72,6 +76,7 @@ class Phonons:
         qpoints: ArrayLike | None = None,
         weights: ArrayLike | None = None,
         cutoff_thz: float = 1e-4,
+        threads: int | None = None,
     ) -> Phonons:
         """Diagonalise the dynamical matrix of `phonopy` on a mesh or at given points.
 
@@ -85,6 +90,8 @@ class Phonons:
             Points to take instead of the mesh [q, 3] and the number of mesh points each stands for [q].
         cutoff_thz
             The velocity operator is zero for pairs with a frequency not above this value.
+        threads
+            Threads over points; by default ``OMP_NUM_THREADS``.
 
         Raises
         ------
@@ -101,7 +108,7 @@ class Phonons:
             if points.shape != (len(counts), 3):
                 raise ValueError(f"qpoints {points.shape} and weights {counts.shape} do not match: need [q, 3] and [q]")
         primitive = phonopy.primitive
-        frequencies, eigenvectors, velocities = _solve(phonopy, points, cutoff_thz)
+        frequencies, eigenvectors, velocities = _solve(phonopy, points, cutoff_thz, threads)
         return cls(
             frequencies_thz=frequencies,
             eigenvectors=eigenvectors,
@@ -161,27 +168,40 @@ def imaginary_weight(frequencies_thz: ArrayLike, weights: ArrayLike, threshold_t
 
 
 def _solve(
-    phonopy: Phonopy, qpoints: NDArray[np.float64], cutoff_thz: float
+    phonopy: Phonopy, qpoints: NDArray[np.float64], cutoff_thz: float, threads: int | None
 ) -> tuple[NDArray[np.float64], NDArray[np.complex128], NDArray[np.complex128]]:
     """Frequencies, eigenvectors and velocity operator at each point."""
-    dynamical_matrix = phonopy.dynamical_matrix
-    if dynamical_matrix is None:
-        raise ValueError("the phonopy object has no force constants: produce or set them first")
-    derivative = DerivativeOfDynamicalMatrix(dynamical_matrix)
+    matrices = DynamicalMatrices(phonopy)
     factor = phonopy.unit_conversion_factor
     bands = 3 * len(phonopy.primitive)
     frequencies = np.empty((len(qpoints), bands))
     eigenvectors = np.empty((len(qpoints), bands, bands), dtype=complex)
     velocities = np.empty((len(qpoints), 3, bands, bands), dtype=complex)
-    for i, q in enumerate(qpoints):
-        dynamical_matrix.run(q)
-        eigenvalues, eigenvectors[i] = np.linalg.eigh(np.asarray(dynamical_matrix.dynamical_matrix))
-        frequencies[i] = np.sign(eigenvalues) * np.sqrt(np.abs(eigenvalues)) * factor
-        derivative.run(q)
-        elements = eigenvectors[i].conj().T @ derivative.d_dynamical_matrix @ eigenvectors[i]
-        kept = frequencies[i] > cutoff_thz
-        pair = kept[:, None] & kept[None, :]
-        sums = np.where(pair, frequencies[i][:, None] + frequencies[i][None, :], 1.0)
-        operator = np.where(pair, elements / sums, 0.0) * (factor**2 * _THZ_ANGSTROM_TO_M_PER_S)
-        velocities[i] = (operator + operator.conj().transpose(0, 2, 1)) / 2
+
+    def solve(part: slice) -> None:
+        dynamical, derivatives = matrices.at(qpoints[part])
+        values, vectors = np.linalg.eigh(dynamical)
+        own = np.sign(values) * np.sqrt(np.abs(values)) * factor
+        operator = vectors.conj().swapaxes(-1, -2)[:, None] @ (derivatives @ vectors[:, None])
+        kept = own > cutoff_thz
+        inverse = np.where(
+            kept[:, :, None] & kept[:, None, :],
+            (factor**2 * _THZ_ANGSTROM_TO_M_PER_S) / _positive(own[:, :, None] + own[:, None, :]),
+            0.0,
+        )
+        operator *= inverse[:, None]
+        frequencies[part], eigenvectors[part] = own, vectors
+        velocities[part] = (operator + operator.conj().swapaxes(-1, -2)) / 2
+
+    # Threads share the points; those of BLAS would only wait for each other on matrices of this size.
+    step = min(matrices.batch_size(), max(1, -(-len(qpoints) // (threads or available_threads()))))
+    parts = [slice(first, first + step) for first in range(0, len(qpoints), step)]
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads or available_threads()) as pool:
+        for _ in pool.map(solve, parts):
+            pass
     return frequencies, eigenvectors, velocities
+
+
+def _positive(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Replace what is not positive by 1."""
+    return np.where(values > 0, values, 1.0)

@@ -1,15 +1,8 @@
 """Two-channel lattice thermal conductivity: particle-like and wave-like heat transport.
 
-Eqs. 4 and 5 of Li et al., Adv. Mater. (2025), doi 10.1002/adma.202513381, from Simoncelli, Marzari and Mauri,
-Nat. Phys. 15, 809 (2019). With the linewidth convention of `linewidths` (gamma: half width, THz) and C_s the heat
-capacity of a mode, both equations are one sum over pairs of modes,
-
-    kappa^ab = 1/(V N_q) sum_q sum_ss' C_ss' Re(V^a_ss' V^b_s's) L_ss' / (2 pi)
-    C_ss'    = (f_s + f_s')/4 (C_s/f_s + C_s'/f_s')
-    L_ss'    = (gamma_s + gamma_s') / ((f_s - f_s')^2 + (gamma_s + gamma_s')^2)
-
-whose diagonal is C v v tau. The particle channel holds the diagonal and the pairs inside a degenerate subspace, the
-wave channel all other pairs: only that split does not depend on the basis chosen in the subspace. To make it exact,
+The sum over pairs of modes and its equations are in `pair_sum`; here are what is asked for most often. The diagonal of
+the sum is C v v tau. The particle channel holds the diagonal and the pairs inside a degenerate subspace, the wave
+channel all other pairs: only that split does not depend on the basis chosen in the subspace. To make it exact,
 frequencies and linewidths of degenerate modes are replaced by their means before the sum.
 
 Modes below a cutoff, imaginary modes and modes without a linewidth carry nothing (`left_out_fraction` says how many):
@@ -24,11 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from aiida_iontherm.physics.heat.capacity import mode_heat_capacity
-from aiida_iontherm.physics.lattice.linewidths import average_degenerate, degenerate_sets
+from aiida_iontherm.physics.lattice.pair_sum import PairSum, Split, Statistics, carrying
 from aiida_iontherm.physics.lattice.phonons import Phonons
 from aiida_iontherm.physics.lattice.tensors import VOIGT, from_voigt, symmetrise_tensor
-from aiida_iontherm.physics.units import KB
 
 
 @dataclass(frozen=True)
@@ -60,8 +51,11 @@ def two_channel(
     *,
     degeneracy_thz: float = 1e-4,
     cutoff_thz: float = 0.05,
+    split: Split = "degenerate",
+    statistics: Statistics = "quantum",
+    threads: int | None = None,
 ) -> TwoChannel:
-    """Conductivity of both channels, symmetrised with the point group of the crystal.
+    """Conductivity of both channels, averaged over the point group of the crystal.
 
     Parameters
     ----------
@@ -71,10 +65,8 @@ def two_channel(
         Half widths at half maximum [T, q, s] in THz.
     temperatures
         In K [T].
-    degeneracy_thz
-        Neighbouring modes closer than this are degenerate.
-    cutoff_thz
-        Modes below this frequency are left out.
+    degeneracy_thz, cutoff_thz, split, statistics, threads
+        See `PairSum`. Who computes many sets of linewidths keeps a `PairSum`.
 
     Raises
     ------
@@ -86,22 +78,10 @@ def two_channel(
     expected = (len(kelvin), *phonons.frequencies_thz.shape)
     if gamma.shape != expected:
         raise ValueError(f"gamma_thz has shape {gamma.shape}, needs [T, q, s] = {expected}")
-    products = velocity_products(phonons.velocity_operator)
-    channels = [
-        two_channel_sum(
-            phonons.frequencies_thz,
-            products,
-            phonons.weights,
-            gamma[i],
-            float(temperature),
-            phonons.volume_A3,
-            degeneracy_thz=degeneracy_thz,
-            cutoff_thz=cutoff_thz,
-        )
-        for i, temperature in enumerate(kelvin)
-    ]
-    symmetric = symmetrise_tensor(np.array(channels), phonons.rotations)
-    return TwoChannel(kelvin, symmetric[:, 0], symmetric[:, 1])
+    pairs = PairSum.of(phonons, degeneracy_thz=degeneracy_thz, cutoff_thz=cutoff_thz, split=split, threads=threads)
+    channels = [pairs.channels(width, float(t), statistics) for width, t in zip(gamma, kelvin, strict=True)]
+    particle, wave = np.array(channels).swapaxes(0, 1)
+    return TwoChannel(kelvin, particle, wave)
 
 
 def velocity_products(velocity_operator: ArrayLike) -> NDArray[np.float64]:
@@ -129,14 +109,14 @@ def two_channel_sum(
     degeneracy_thz: float = 1e-4,
     cutoff_thz: float = 0.05,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Particle and wave channel [3, 3] in W/(m K) at one temperature, not yet symmetrised (`symmetrise_tensor`).
+    """Particle and wave channel [3, 3] in W/(m K) at one temperature, not yet averaged over the point group.
 
     Parameters
     ----------
     frequencies_thz
-        Frequencies [q, s].
+        Frequencies [q, s], ascending.
     products
-        `velocity_products` [q, 6, s, s] in m^2/s^2; taken point by point, so that an array on disk serves too.
+        `velocity_products` [q, 6, s, s] in m^2/s^2.
     weights
         Mesh points each q stands for [q].
     gamma_thz
@@ -146,19 +126,17 @@ def two_channel_sum(
     volume_A3
         Volume of the primitive cell in Angstrom^3.
     degeneracy_thz, cutoff_thz
-        As in `two_channel`.
+        See `PairSum`.
     """
-    particle, wave = mode_contributions(
+    pairs = PairSum(
         frequencies_thz,
-        products,
         weights,
-        gamma_thz,
-        temperature,
         volume_A3,
+        products=products,
         degeneracy_thz=degeneracy_thz,
         cutoff_thz=cutoff_thz,
     )
-    return from_voigt(particle.sum(axis=(0, 1))), from_voigt(wave.sum(axis=(0, 1)))
+    return pairs.channels(gamma_thz, temperature)
 
 
 def mode_contributions(
@@ -174,43 +152,17 @@ def mode_contributions(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Resolve both channels by mode: what each adds to particle and wave, [q, s, 6] each in W/(m K), Voigt order.
 
-    Parameters as in `two_channel_sum`. The wave contribution of a pair goes to its two modes in proportion to their
-    heat capacities, C_s / (C_s + C_s'), as in Simoncelli, Marzari and Mauri, Phys. Rev. X 12, 041011 (2022).
-    The contributions hold the weights and the 1/N_q of the mesh: their plain sum is the conductivity.
+    Parameters as in `two_channel_sum`; see `PairSum.by_mode`.
     """
-    if not temperature > 0:
-        raise ValueError(f"the temperature must be positive, not {temperature} K")
-    frequencies, gamma, counts = _checked(frequencies_thz, gamma_thz, weights)
-    if len(products) != len(frequencies):
-        raise ValueError(f"{len(products)} velocity products for {len(frequencies)} q-points")
-    kept = _kept(frequencies, gamma, cutoff_thz)
-    sets = degenerate_sets(frequencies, degeneracy_thz)
-    frequencies = average_degenerate(frequencies, frequencies, degeneracy_thz)
-    gamma = average_degenerate(frequencies, gamma, degeneracy_thz)
-    # 1e-12: gamma in THz to a time in s; 1e-30: Angstrom^3 to m^3.
-    scale = counts / counts.sum() * 1e-12 / (2 * np.pi * volume_A3 * 1e-30)
-    particle = np.zeros((*frequencies.shape, 6))
-    wave = np.zeros_like(particle)
-    for q in range(len(frequencies)):
-        index = np.flatnonzero(kept[q])
-        f, g, number = frequencies[q, index], gamma[q, index], sets[q, index]
-        capacity = KB * mode_heat_capacity(f, temperature)
-        widths = g[:, None] + g[None, :]
-        per_frequency = capacity / f
-        pair = (f[:, None] + f[None, :]) / 4 * (per_frequency[:, None] + per_frequency[None, :])
-        pair *= widths / ((f[:, None] - f[None, :]) ** 2 + widths**2) * scale[q]
-        degenerate = number[:, None] == number[None, :]
-        # Twice the share: the pair (s, s') stands in the sum a second time as (s', s).
-        with np.errstate(invalid="ignore", divide="ignore"):
-            share = np.where(
-                capacity[:, None] + capacity[None, :] > 0,
-                2 * capacity[:, None] / (capacity[:, None] + capacity[None, :]),
-                1.0,
-            )
-        product = np.asarray(products[q])[:, index[:, None], index[None, :]]
-        particle[q, index] = np.einsum("ast,st->sa", product, np.where(degenerate, pair, 0.0))
-        wave[q, index] = np.einsum("ast,st->sa", product, np.where(degenerate, 0.0, pair * share))
-    return particle, wave
+    pairs = PairSum(
+        frequencies_thz,
+        weights,
+        volume_A3,
+        products=products,
+        degeneracy_thz=degeneracy_thz,
+        cutoff_thz=cutoff_thz,
+    )
+    return pairs.by_mode(gamma_thz, temperature)
 
 
 def spectral(
@@ -251,11 +203,7 @@ def left_out_fraction(
     Three acoustic modes at Gamma are always among them.
     """
     frequencies, gamma, counts = _checked(frequencies_thz, gamma_thz, weights)
-    return float(counts @ np.mean(~_kept(frequencies, gamma, cutoff_thz), axis=1) / counts.sum())
-
-
-def _kept(frequencies: NDArray[np.float64], gamma: NDArray[np.float64], cutoff_thz: float) -> NDArray[np.bool_]:
-    return (frequencies >= cutoff_thz) & (frequencies > 0) & (gamma > 0)
+    return float(counts @ np.mean(~carrying(frequencies, gamma, cutoff_thz), axis=1) / counts.sum())
 
 
 def _checked(

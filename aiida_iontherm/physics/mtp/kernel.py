@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -12,14 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from ase.data import atomic_numbers
 
-try:
-    from aiida_iontherm import _native
-except ImportError as error:
-    raise ImportError(
-        "the compiled module of aiida-iontherm is missing: install the package with `pip install -e .` "
-        "(needs a C++17 compiler), or run `make native` after a change of the sources"
-    ) from error
-
+from aiida_iontherm.physics.compiled import _native, available_threads
 from aiida_iontherm.physics.mtp.recognition import faster_tables
 
 if TYPE_CHECKING:
@@ -36,14 +28,6 @@ DEFAULT_SKIN = 0.6
 
 class ShortDistanceWarning(UserWarning):
     """Atoms are closer than anything the potential was made for."""
-
-
-def available_threads() -> int:
-    """Return the number of threads the environment grants (``OMP_NUM_THREADS``, as for every library here), else 1."""
-    try:
-        return max(1, int(os.environ.get("OMP_NUM_THREADS", "1")))
-    except ValueError:
-        return 1
 
 
 def compile_potential(potential: MomentTensorPotential, instructions: str = "") -> _native.Potential:

@@ -133,6 +133,23 @@ struct DesignTask {
     double* centre_rows;    // [n_scalars, 3, lane] scratch
 };
 
+// Modes of one wave vector in ascending order of frequency; arrays of modes have room for a vector more, with zeros in
+// `kept` there.
+struct PairTask {
+    int n, components;
+    const double* frequency;        // [n]
+    const double* width;            // [n] half width, positive
+    const double* capacity;         // [n]
+    const double* per_frequency;    // [n] capacity over frequency
+    const double* kept;             // [n] 1, or 0 for modes that carry nothing
+    const std::int32_t* set_end;    // [n] where the degenerate set of a mode ends
+    const double* products;         // for each mode s: [components, n - s] of the pairs (s, t), t = s ... n - 1
+    double* row;                    // [2 (n + lanes)] scratch
+    double *particle, *wave;        // results
+    int n_bins;
+    const std::int32_t* bin;        // [n] bin of the frequency, -1 for none
+};
+
 // The sweeps as compiled for one instruction set.
 struct Sweeps {
     const char* name;
@@ -141,6 +158,9 @@ struct Sweeps {
     void (*gradient)(const GradientTask&);
     void (*atom_gradients)(const AtomGradientTask&);
     void (*design)(const DesignTask&);
+    void (*pair_totals)(const PairTask&);
+    void (*pair_modes)(const PairTask&);
+    void (*pair_density)(const PairTask&);
 };
 
 }  // namespace iontherm
