@@ -7,6 +7,14 @@ _Integers = npt.NDArray[np.int32]
 _Flags = npt.NDArray[np.bool_]
 
 def instruction_sets() -> list[str]: ...
+def dynamical_matrices(
+    constants: _Doubles,
+    vectors: _Doubles,
+    positions: _Doubles,
+    vector_angles: _Doubles,
+    atom_angles: _Doubles,
+    instructions: str = "",
+) -> tuple[_Complex, _Complex]: ...
 
 class Basis:
     def __init__(

@@ -104,9 +104,9 @@ def rows(n_atoms: int, count: int, goal: float | None, again_goal: float | None,
             rng = np.random.default_rng(2)
             frequencies = rng.uniform(1, 9, 3 * n_atoms)
             velocities = rng.normal(size=(3, 3 * n_atoms, 3 * n_atoms)) * (1 + 1j)
-            plain = (
-                shortest(lambda f=frequencies, v=velocities: numpy_pair_sum(f, 0 * f + GAMMA, v), 5 * rounds) * count
-            )
+            widths = np.full_like(frequencies, GAMMA)
+            one = shortest(lambda f=frequencies, g=widths, v=velocities: numpy_pair_sum(f, g, v), 5 * rounds)
+            plain = count * one
         result.append(
             [
                 f"{3 * n_atoms} x {count}" + (", polar" if polar else ""),

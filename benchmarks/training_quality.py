@@ -140,10 +140,13 @@ def draw(points: Sequence[Point], path: Path) -> None:
             both = [p for p in own if p.peer is not None]
             axis.plot([position(p) for p in both], [_relative(p.peer) for p in both], "x--", color=colour)
             axis.set_xticks(x, [str(v) for v in x])
-        axis.set(xlabel=label, title=title, yscale="log")
+        axis.set(xlabel=label, title=title, yscale="log", ylim=(5, 100))
+        axis.yaxis.set_major_locator(mpl.ticker.FixedLocator([5, 10, 20, 50, 100]))
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_locator(mpl.ticker.NullLocator())
     axes[0].set_ylabel("RMS error of forces / %")
     axes[1].plot([], [], "x--", color="grey", label="motep")
-    axes[1].legend(fontsize="small")
+    figure.legend(*axes[1].get_legend_handles_labels(), loc="outside right center", fontsize="small", frameon=False)
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 

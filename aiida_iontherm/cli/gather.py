@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from aiida_iontherm.physics.ions import bose_einstein, critical_phonon_number, occupation_probability
+from aiida_iontherm.physics.lattice.regimes import lifetimes_ps, wigner_limit_ps
 from aiida_iontherm.report.model import (
     DosData,
     KappaData,
@@ -213,13 +214,11 @@ def _lifetimes(outputs: Any) -> LifetimeData | None:
         return None
     frequencies, gamma = arrays["frequencies_thz"].ravel(), arrays["gamma_thz"][0].ravel()
     kept = (gamma > 0) & (frequencies > 0.05)
-    bands = arrays["frequencies_thz"].shape[1]
     return LifetimeData(
         temperature=float(arrays["temperatures"][0]),
         frequencies_thz=frequencies[kept],
-        lifetimes_ps=1 / (4 * np.pi * gamma[kept]),
-        # 1/Dw_ave with the mean spacing Dw_ave = w_max/3n (Simoncelli, Marzari, Mauri, PRX 12, 041011 (2022)).
-        wigner_limit_ps=bands / (2 * np.pi * float(frequencies.max())),
+        lifetimes_ps=lifetimes_ps(gamma[kept]),
+        wigner_limit_ps=wigner_limit_ps(arrays["frequencies_thz"]),
     )
 
 

@@ -1,4 +1,5 @@
 // The sweeps for one instruction set; compiled once per set with IONTHERM_ARCH and IONTHERM_LANES (see CMakeLists.txt).
+#include "iontherm/fourier_sweep.hpp"
 #include "iontherm/pair_sweep.hpp"
 #include "iontherm/run_sweep.hpp"
 #include "iontherm/training_sweeps.hpp"
@@ -11,7 +12,7 @@ namespace IONTHERM_ARCH {
 
 extern const Sweeps sweeps;
 const Sweeps sweeps = {IONTHERM_TEXT(IONTHERM_ARCH), lanes, &run, &gradient, &atom_gradients, &design,
-                       &pair_totals, &pair_modes, &pair_density};
+                       &fourier, &pair_totals, &pair_modes, &pair_density};
 
 }  // namespace IONTHERM_ARCH
 }  // namespace iontherm

@@ -1,4 +1,7 @@
 // Python face of the compiled sweeps: NumPy arrays in, NumPy arrays out. Units and physics are the caller's.
+#include <cmath>
+#include <complex>
+
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/complex.h>
@@ -34,6 +37,14 @@ Result new_array(std::initializer_list<std::size_t> shape, double*& data) {
     data = new double[size];  // every caller fills it
     nb::capsule owner(data, [](void* p) noexcept { delete[] static_cast<double*>(p); });
     return Result(data, shape.size(), shape.begin(), owner);
+}
+
+nb::ndarray<nb::numpy, std::complex<double>> new_complex(std::initializer_list<std::size_t> shape, std::complex<double>*& data) {
+    std::size_t size = 1;
+    for (std::size_t n : shape) size *= n;
+    data = static_cast<std::complex<double>*>(::operator new[](size * sizeof(std::complex<double>)));  // every caller fills it
+    nb::capsule owner(data, [](void* p) noexcept { ::operator delete[](p); });
+    return nb::ndarray<nb::numpy, std::complex<double>>(data, shape.size(), shape.begin(), owner);
 }
 
 Cell to_cell(const Doubles<2>& cell) {
@@ -80,6 +91,8 @@ std::shared_ptr<Potential> make_potential(std::shared_ptr<Basis> basis, double m
 void check_modes(const PairSum& sum, std::initializer_list<const Doubles<2>*> arrays, const Integers<2>& set_end, const Doubles<1>& scale) {
     bool right = set_end.shape(0) == sum.n_q() && set_end.shape(1) == sum.n_modes() && scale.shape(0) == sum.n_q();
     for (const Doubles<2>* array : arrays) right = right && array->shape(0) == sum.n_q() && array->shape(1) == sum.n_modes();
+    for (std::size_t k = 0; right && k < set_end.size(); ++k)
+        right = set_end.data()[k] <= static_cast<std::int64_t>(sum.n_modes());
     if (!right) throw std::invalid_argument("modes are [q, s], scales [q]");
 }
 
@@ -207,6 +220,46 @@ NB_MODULE(_native, module) {
             }
             return array;
         }, "potential"_a, "first"_a, "last"_a);
+
+    module.def("dynamical_matrices", [](const Doubles<3>& constants, const Doubles<2>& vectors, const Doubles<2>& positions,
+                                        const Doubles<2>& vector_angles, const Doubles<2>& atom_angles, const std::string& instructions) {
+        const std::size_t n = constants.shape(1), n_vectors = constants.shape(0), n_q = vector_angles.shape(0), n_atoms = n / 3;
+        if (constants.shape(2) != n || 3 * n_atoms != n || vectors.shape(0) != n_vectors || vectors.shape(1) != 3 || positions.shape(0) != n_atoms ||
+            positions.shape(1) != 3 || vector_angles.shape(1) != n_vectors || atom_angles.shape(0) != n_q || atom_angles.shape(1) != n_atoms)
+            throw std::invalid_argument("need constants [R, 3n, 3n], vectors [R, 3], positions [n, 3], angles [q, R] and [q, n]");
+        const iontherm::Sweeps& sweeps = iontherm::choose_sweeps(instructions);
+        std::complex<double>*matrices, *derivatives;
+        auto matrices_array = new_complex({n_q, n, n}, matrices), derivatives_array = new_complex({n_q, 3, n, n}, derivatives);
+        {
+            nb::gil_scoped_release release;
+            std::vector<double> cosines(n_vectors), sines(n_vectors), phases(2 * n_atoms), scratch(8 * (n + sweeps.lanes));
+            for (std::size_t q = 0; q < n_q; ++q) {
+                for (std::size_t r = 0; r < n_vectors; ++r) {
+                    cosines[r] = std::cos(vector_angles(q, r));
+                    sines[r] = std::sin(vector_angles(q, r));
+                }
+                for (std::size_t i = 0; i < n_atoms; ++i) {
+                    phases[2 * i] = std::cos(atom_angles(q, i));
+                    phases[2 * i + 1] = std::sin(atom_angles(q, i));
+                }
+                iontherm::FourierTask task{};
+                task.n = static_cast<int>(n);
+                task.n_vectors = static_cast<int>(n_vectors);
+                task.constants = constants.data();
+                task.vectors = vectors.data();
+                task.cosines = cosines.data();
+                task.sines = sines.data();
+                task.positions = positions.data();
+                task.atom_phases = phases.data();
+                task.scratch = scratch.data();
+                task.matrix = reinterpret_cast<double*>(matrices + q * n * n);
+                task.derivatives = reinterpret_cast<double*>(derivatives + q * 3 * n * n);
+                sweeps.fourier(task);
+            }
+        }
+        return nb::make_tuple(matrices_array, derivatives_array);
+    }, "constants"_a, "vectors"_a, "positions"_a, "vector_angles"_a, "atom_angles"_a, "instructions"_a = "",
+       "Hermitian matrices and their derivatives at many wave vectors; angles, vectors and positions have the factor 2 pi.");
 
     nb::class_<PairSum>(module, "PairSum")
         .def("__init__", [](PairSum* self, std::size_t n_q, std::size_t n_modes, const Doubles<2>& combinations, int threads, const std::string& instructions) {

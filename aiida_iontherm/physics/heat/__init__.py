@@ -1,5 +1,7 @@
-"""Heat transport: limits, heat capacity, temperature exponents."""
+"""Heat transport and thermodynamics: limits, sound, heat capacity, expansion, temperature exponents."""
 
+from aiida_iontherm.physics.heat.acoustics import Acoustics, acoustics_of_stiffness, acoustics_of_velocities
+from aiida_iontherm.physics.heat.boson_peak import EINSTEIN_RATIO, BosonPeak, boson_peak, capacity_over_cube
 from aiida_iontherm.physics.heat.capacity import (
     debye_temperature,
     debye_velocity,
@@ -8,6 +10,21 @@ from aiida_iontherm.physics.heat.capacity import (
     mean_sound_velocity,
     mode_heat_capacity,
 )
+from aiida_iontherm.physics.heat.debye_einstein import (
+    DebyeEinsteinChoice,
+    DebyeEinsteinFit,
+    choose_debye_einstein,
+    debye_einstein_fit,
+    debye_heat_capacity,
+)
+from aiida_iontherm.physics.heat.elastic import (
+    PolycrystalModuli,
+    born_stable,
+    christoffel_velocities,
+    debye_mean_velocity,
+    kelvin_moduli,
+    polycrystal_moduli,
+)
 from aiida_iontherm.physics.heat.exponent import TemperatureExponent, temperature_exponent
 from aiida_iontherm.physics.heat.limits import (
     cahill_limit,
@@ -15,18 +32,58 @@ from aiida_iontherm.physics.heat.limits import (
     diffuson_conductivity,
     diffuson_limit,
 )
+from aiida_iontherm.physics.heat.quasiharmonic import (
+    QuasiHarmonic,
+    dilation_heat_capacity,
+    grueneisen_from_expansion,
+    quasiharmonic,
+)
+from aiida_iontherm.physics.heat.sound import (
+    IsotropicModuli,
+    grueneisen_number,
+    isotropic_moduli,
+    isotropic_velocities,
+    poisson_number,
+)
 
 __all__ = [
+    "EINSTEIN_RATIO",
+    "Acoustics",
+    "BosonPeak",
+    "DebyeEinsteinChoice",
+    "DebyeEinsteinFit",
+    "IsotropicModuli",
+    "PolycrystalModuli",
+    "QuasiHarmonic",
     "TemperatureExponent",
+    "acoustics_of_stiffness",
+    "acoustics_of_velocities",
+    "born_stable",
+    "boson_peak",
     "cahill_limit",
     "cahill_limit_high_temperature",
+    "capacity_over_cube",
+    "choose_debye_einstein",
+    "christoffel_velocities",
+    "debye_einstein_fit",
+    "debye_heat_capacity",
+    "debye_mean_velocity",
     "debye_temperature",
     "debye_velocity",
     "debye_wavevector",
     "diffuson_conductivity",
     "diffuson_limit",
+    "dilation_heat_capacity",
+    "grueneisen_from_expansion",
+    "grueneisen_number",
     "heat_capacity",
+    "isotropic_moduli",
+    "isotropic_velocities",
+    "kelvin_moduli",
     "mean_sound_velocity",
     "mode_heat_capacity",
+    "poisson_number",
+    "polycrystal_moduli",
+    "quasiharmonic",
     "temperature_exponent",
 ]

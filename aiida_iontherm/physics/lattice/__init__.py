@@ -6,15 +6,51 @@ from aiida_iontherm.physics.lattice.conductivity_fit import (
     starting_values,
     two_channel_total,
 )
-from aiida_iontherm.physics.lattice.conversion import phono3py_from_force_constants, phonopy_from_phono3py
-from aiida_iontherm.physics.lattice.dynamical_matrix import DynamicalMatrices
-from aiida_iontherm.physics.lattice.fc_basis import ForceConstantBasis
+from aiida_iontherm.physics.lattice.conversion import (
+    phono3py_from_force_constants,
+    phonopy_from_phono3py,
+)
+from aiida_iontherm.physics.lattice.crossings import (
+    AvoidedCrossing,
+    acoustic_optical_crossings,
+    acoustic_share,
+    avoided_crossings,
+)
+from aiida_iontherm.physics.lattice.displacement_fit import (
+    EinsteinFit,
+    fit_einstein,
+    slope_frequency,
+)
+from aiida_iontherm.physics.lattice.displacements import (
+    Displacements,
+    displacements,
+    ellipsoids,
+    mode_amplitudes,
+    to_cif,
+)
+from aiida_iontherm.physics.lattice.dynamical_matrix import (
+    DynamicalMatrices,
+)
+from aiida_iontherm.physics.lattice.fc_basis import (
+    ForceConstantBasis,
+)
 from aiida_iontherm.physics.lattice.force_constants import (
     EffectiveForceConstants,
     fit_force_constants,
     reference_displacements,
 )
-from aiida_iontherm.physics.lattice.isotopes import isotope_gamma, mass_variance, natural_mass_variance
+from aiida_iontherm.physics.lattice.grueneisen import (
+    grueneisen_from_third_order,
+    grueneisen_from_volumes,
+    macroscopic_grueneisen,
+    spectral_grueneisen,
+    volume_derivative,
+)
+from aiida_iontherm.physics.lattice.isotopes import (
+    isotope_gamma,
+    mass_variance,
+    natural_mass_variance,
+)
 from aiida_iontherm.physics.lattice.linewidth_tables import (
     SmoothLinewidths,
     check_linewidths,
@@ -30,15 +66,36 @@ from aiida_iontherm.physics.lattice.linewidths import (
     degenerate_sets,
     matthiessen,
 )
+from aiida_iontherm.physics.lattice.mode_patterns import (
+    alignment_distribution,
+    share_distribution,
+)
 from aiida_iontherm.physics.lattice.modes import (
+    atom_shares,
+    average_atom_frequency,
     average_frequency,
     average_mobile_frequency,
     direction_projected_dos,
     participation_ratio,
     projected_dos,
+    site_projected_dos,
 )
-from aiida_iontherm.physics.lattice.pair_sum import PairSum
-from aiida_iontherm.physics.lattice.phonons import Phonons, imaginary_weight, irreducible_mesh
+from aiida_iontherm.physics.lattice.pair_sum import (
+    PairSum,
+)
+from aiida_iontherm.physics.lattice.phonons import (
+    Phonons,
+    imaginary_weight,
+    irreducible_mesh,
+)
+from aiida_iontherm.physics.lattice.regimes import (
+    RegimeShares,
+    classify,
+    ioffe_regel_ps,
+    lifetimes_ps,
+    regime_shares,
+    wigner_limit_ps,
+)
 from aiida_iontherm.physics.lattice.scattering_models import (
     ConstantScattering,
     GivenLinewidths,
@@ -51,8 +108,18 @@ from aiida_iontherm.physics.lattice.scattering_models import (
     slack_scattering,
     umklapp_and_proportional,
 )
-from aiida_iontherm.physics.lattice.tensors import symmetrise_tensor
-from aiida_iontherm.physics.lattice.three_phonon import ThreePhononScattering, three_phonon_gamma
+from aiida_iontherm.physics.lattice.sites import (
+    Site,
+    SpaceGroup,
+    equivalent_sites,
+)
+from aiida_iontherm.physics.lattice.tensors import (
+    symmetrise_tensor,
+)
+from aiida_iontherm.physics.lattice.three_phonon import (
+    ThreePhononScattering,
+    three_phonon_gamma,
+)
 from aiida_iontherm.physics.lattice.two_channel import (
     TwoChannel,
     left_out_fraction,
@@ -64,41 +131,64 @@ from aiida_iontherm.physics.lattice.two_channel import (
 )
 
 __all__ = [
+    "AvoidedCrossing",
     "ConductivityFit",
     "ConstantScattering",
+    "Displacements",
     "DynamicalMatrices",
     "EffectiveForceConstants",
+    "EinsteinFit",
     "ForceConstantBasis",
     "GivenLinewidths",
     "PairSum",
     "Phonons",
     "PointDefectScattering",
     "ProportionalScattering",
+    "RegimeShares",
     "ScatteringModel",
+    "Site",
     "SmoothLinewidths",
+    "SpaceGroup",
     "SumOfScattering",
     "ThreePhononScattering",
     "TwoChannel",
     "UmklappScattering",
+    "acoustic_optical_crossings",
+    "acoustic_share",
+    "alignment_distribution",
+    "atom_shares",
+    "average_atom_frequency",
     "average_degenerate",
     "average_frequency",
     "average_mobile_frequency",
+    "avoided_crossings",
     "boundary_gamma",
     "check_linewidths",
+    "classify",
     "degenerate_sets",
     "direction_projected_dos",
+    "displacements",
+    "ellipsoids",
+    "equivalent_sites",
     "fit_conductivity",
+    "fit_einstein",
     "fit_force_constants",
+    "grueneisen_from_third_order",
+    "grueneisen_from_volumes",
     "imaginary_weight",
+    "ioffe_regel_ps",
     "irreducible_mesh",
     "isotope_gamma",
     "klemens_scattering",
     "left_out_fraction",
+    "lifetimes_ps",
     "linewidths_by_frequency",
     "linewidths_on_mesh",
+    "macroscopic_grueneisen",
     "mass_variance",
     "match_qpoints",
     "matthiessen",
+    "mode_amplitudes",
     "mode_contributions",
     "natural_mass_variance",
     "participation_ratio",
@@ -107,15 +197,23 @@ __all__ = [
     "projected_dos",
     "reciprocal_operations",
     "reference_displacements",
+    "regime_shares",
+    "share_distribution",
+    "site_projected_dos",
     "slack_scattering",
+    "slope_frequency",
     "spectral",
+    "spectral_grueneisen",
     "starting_values",
     "symmetrise_tensor",
     "three_phonon_gamma",
+    "to_cif",
     "to_gamma_thz",
     "two_channel",
     "two_channel_sum",
     "two_channel_total",
     "umklapp_and_proportional",
     "velocity_products",
+    "volume_derivative",
+    "wigner_limit_ps",
 ]

@@ -6,7 +6,7 @@ smooth convention of phases (positions of the atoms),
     D_ij(q)      = exp(2 pi i q (r_j - r_i)) sum_R exp(2 pi i q R) F_R,ij
     dD_ij/dq_a   = exp(2 pi i q (r_j - r_i)) sum_R 2 pi i R_a exp(2 pi i q R) F_R,ij + 2 pi i (r_j - r_i)_a D_ij(q).
 
-The lattice vectors R are few, whatever the number of atoms, and the sums over them are products of matrices. Force
+The lattice vectors R are few, whatever the number of atoms. Force
 constants between an atom and several images of another at the same distance are shared among these, as in phonopy.
 Polar crystals have a long-range part on top (`dipoles`).
 """
@@ -19,12 +19,13 @@ from phonopy import Phonopy
 from phonopy.harmonic.dynamical_matrix import DynamicalMatrixGL, DynamicalMatrixNAC
 from phonopy.structure.cells import sparse_to_dense_svecs
 
+from aiida_iontherm.physics.compiled import _native
 from aiida_iontherm.physics.lattice.dipoles import EwaldDipoles, WangCorrection
 
 Real = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 
-_BATCH_BYTES = 64e6  # of the sums over R that are held at once
+_BATCH_BYTES = 64e6  # of matrices and derivatives that are held at once
 
 
 class DynamicalMatrices:
@@ -63,8 +64,7 @@ class DynamicalMatrices:
         self._lattice_vectors = images.lattice_vectors
         self._constants = images.mass_weighted(np.asarray(constants), np.array(primitive.masses, dtype=float))
         self._shares = images.shares if self._wang is not None else None
-        scaled = np.array(primitive.scaled_positions, dtype=float)
-        self._apart = scaled[None, :, :] - scaled[:, None, :]  # r_j - r_i, fractional [n, n, 3]
+        self._positions = np.array(primitive.scaled_positions, dtype=float)
 
     def at(self, qpoints: ArrayLike) -> tuple[Complex, Complex]:
         """Hermitian matrices [q, 3n, 3n] in phonopy's unit and their derivatives [q, 3, 3n, 3n].
@@ -80,38 +80,23 @@ class DynamicalMatrices:
         2 pi.
         """
         points = np.atleast_2d(np.asarray(qpoints, dtype=float))
-        size = 3 * self.n_atoms
-        matrices = np.empty((len(points), size, size), dtype=complex)
-        derivatives = np.empty((len(points), 3, size, size), dtype=complex)
-        step = max(1, int(_BATCH_BYTES / (4 * 16 * size**2)))
-        for first in range(0, len(points), step):
-            part = slice(first, first + step)
-            matrices[part], derivatives[part] = self._short_range(points[part])
+        matrices, derivatives = _native.dynamical_matrices(
+            self._constants,
+            2 * np.pi * self._lattice_vectors @ self._cell,
+            2 * np.pi * self._positions @ self._cell,
+            2 * np.pi * points @ self._lattice_vectors.T,
+            2 * np.pi * points @ self._positions.T,
+        )
         if self._ewald is not None or self._wang is not None:
             for q, matrix, derivative in zip(points, matrices, derivatives, strict=True):
                 more, more_derivative = self._long_range(q)
                 matrix += more
                 derivative += more_derivative
-        return _hermitian(matrices), _hermitian(derivatives)
+        return matrices, derivatives
 
     def batch_size(self, limit_bytes: float = _BATCH_BYTES) -> int:
         """Count the points whose matrices and derivatives stay within a number of bytes."""
         return max(1, int(limit_bytes / (4 * 16 * (3 * self.n_atoms) ** 2)))
-
-    def _short_range(self, points: Real) -> tuple[Complex, Complex]:
-        size = 3 * self.n_atoms
-        sums = _lattice_sums(points, self._lattice_vectors, self._cell, self._constants.reshape(-1, size * size))
-        sums = sums.reshape(4, len(points), size, size)
-        # exp(2 pi i q (r_j - r_i)) = conj(p_i) p_j
-        atom_phases = np.repeat(np.exp(2j * np.pi * points @ self._scaled_positions().T), 3, axis=1)
-        sums *= atom_phases.conj()[:, :, None] * atom_phases[:, None, :]
-        apart = np.repeat(np.repeat(self._apart @ self._cell, 3, axis=0), 3, axis=1)  # Cartesian [3n, 3n, 3]
-        for a in range(3):
-            sums[1 + a] += (2j * np.pi) * apart[:, :, a] * sums[0]
-        return sums[0], sums[1:].transpose(1, 0, 2, 3)
-
-    def _scaled_positions(self) -> Real:
-        return self._apart[0]  # relative to the first atom: only differences matter
 
     def _long_range(self, q: Real) -> tuple[Complex, Complex]:
         cartesian = q @ self._reciprocal
@@ -121,9 +106,10 @@ class DynamicalMatrices:
             raise AssertionError("called for a crystal without long-range part")
         n = self.n_atoms
         sums = _lattice_sums(q[None], self._lattice_vectors, self._cell, self._shares.reshape(-1, n * n))
-        sums = sums.reshape(4, n, n) * np.exp(2j * np.pi * self._apart @ q)
+        apart = self._positions[None] - self._positions[:, None]  # r_j - r_i, fractional [n, n, 3]
+        sums = sums.reshape(4, n, n) * np.exp(2j * np.pi * apart @ q)
         for a in range(3):
-            sums[1 + a] += 2j * np.pi * (self._apart @ self._cell)[:, :, a] * sums[0]
+            sums[1 + a] += 2j * np.pi * (apart @ self._cell)[:, :, a] * sums[0]
         return self._wang.at(cartesian, sums[0], sums[1:])
 
 
@@ -148,9 +134,10 @@ class _Images:
         integers = np.rint(cells).astype(int)
         if np.abs(cells - integers).max() > 1e-3:
             raise ValueError("the supercell does not consist of whole primitive cells: make the phonopy object anew")
-        self.lattice_vectors, which = np.unique(integers, axis=0, return_inverse=True)
+        # With each vector its opposite: force constants are symmetric.
+        self.lattice_vectors, which = np.unique(np.vstack([integers, -integers]), axis=0, return_inverse=True)
         self._atom, self._first, self._second = atom, first, second
-        self._which = which.ravel()
+        self._which = which.ravel()[: len(integers)]
         self._share = 1.0 / multiplicity[atom, first]
 
     @property
@@ -162,14 +149,16 @@ class _Images:
         return result
 
     def mass_weighted(self, constants: Real, masses: Real) -> Real:
-        """Force constants of each lattice vector over the roots of the masses [R, n, 3, n, 3]."""
+        """Force constants of each lattice vector over the roots of the masses [R, 3n, 3n], made symmetric."""
         n = len(self._rows)
         rows = np.arange(n) if len(constants) == n else self._rows
         values = constants[rows[self._first], self._atom] * self._share[:, None, None]
         values /= np.sqrt(masses[self._first] * masses[self._second])[:, None, None]
-        result = np.zeros((len(self.lattice_vectors), n, n, 3, 3))
-        np.add.at(result, (self._which, self._first, self._second), values)
-        return result.transpose(0, 1, 3, 2, 4)
+        blocks = np.zeros((len(self.lattice_vectors), n, n, 3, 3))
+        np.add.at(blocks, (self._which, self._first, self._second), values)
+        result: Real = blocks.transpose(0, 1, 3, 2, 4).reshape(-1, 3 * n, 3 * n)
+        # Sorted vectors: the opposite of the first is the last. Hermitian matrices follow from symmetric constants.
+        return (result + result[::-1].swapaxes(1, 2)) / 2
 
 
 def _lattice_sums(points: Real, lattice_vectors: NDArray[np.int_], cell: Real, values: Real) -> Complex:
@@ -185,7 +174,3 @@ def _lattice_sums(points: Real, lattice_vectors: NDArray[np.int_], cell: Real, v
     result.real = real @ values
     result.imag = imaginary @ values
     return result
-
-
-def _hermitian(matrices: Complex) -> Complex:
-    return (matrices + matrices.conj().swapaxes(-1, -2)) / 2

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from aiida_iontherm.physics.lattice.regimes import OVERDAMPED, PARTICLE_LIKE, WAVE_LIKE, classify, ioffe_regel_ps
 from aiida_iontherm.report.figures.caption import Caption, percent
 from aiida_iontherm.report.format import format_number
 from aiida_iontherm.report.model import LifetimeData
@@ -20,12 +21,7 @@ from aiida_iontherm.report.style import (
     panels,
 )
 
-_REGIMES = (("particle-like", PARTICLE, "o"), ("wave-like", WAVE, "s"), ("overdamped", TOTAL, "x"))
-
-
-def ioffe_regel_ps(frequencies_thz: np.ndarray) -> np.ndarray:
-    """Return the Ioffe-Regel limit in time, 1/omega = 1/(2 pi nu), in ps for frequencies in THz."""
-    return 1.0 / (2.0 * np.pi * np.asarray(frequencies_thz))
+_REGIMES = ((PARTICLE_LIKE, PARTICLE, "o"), (WAVE_LIKE, WAVE, "s"), (OVERDAMPED, TOTAL, "x"))
 
 
 def _visible(data: LifetimeData) -> tuple[np.ndarray, np.ndarray]:
@@ -33,12 +29,6 @@ def _visible(data: LifetimeData) -> tuple[np.ndarray, np.ndarray]:
     frequencies, lifetimes_ps = np.asarray(data.frequencies_thz, float), np.asarray(data.lifetimes_ps, float)
     chosen = (frequencies > 0) & (lifetimes_ps > 0) & np.isfinite(lifetimes_ps)
     return frequencies[chosen], lifetimes_ps[chosen]
-
-
-def _regime(frequencies_thz: np.ndarray, lifetimes_ps: np.ndarray, wigner_limit_ps: float) -> np.ndarray:
-    """Return the regime of each mode by name."""
-    names = np.where(lifetimes_ps > wigner_limit_ps, "particle-like", "wave-like")
-    return np.where(lifetimes_ps < ioffe_regel_ps(frequencies_thz), "overdamped", names)
 
 
 def lifetimes(data: LifetimeData) -> tuple[Figure, Columns]:
@@ -66,7 +56,7 @@ def lifetimes(data: LifetimeData) -> tuple[Figure, Columns]:
     frequencies, taus = _visible(data)
     if not len(frequencies):
         raise ValueError("no mode has a positive frequency and a finite lifetime: leave the lifetimes out")
-    regime = _regime(frequencies, taus, data.wigner_limit_ps)
+    regime = classify(frequencies, taus, data.wigner_limit_ps)
     figure, axes = panels(1, 1, 3.4)
     ax = axes[0, 0]
     handles = []
@@ -109,17 +99,17 @@ def lifetimes(data: LifetimeData) -> tuple[Figure, Columns]:
 def describe_lifetimes(data: LifetimeData) -> Caption:
     """Say what the lifetime figure shows."""
     frequencies, taus = _visible(data)
-    regime = _regime(frequencies, taus, data.wigner_limit_ps)
+    regime = classify(frequencies, taus, data.wigner_limit_ps)
     share = {name: percent(float(np.mean(regime == name))) for name, _, _ in _REGIMES}
     text = (
         f"Phonon lifetimes in ps at {data.temperature:g} K against frequency in THz. Above the Wigner limit "
         f"(1/Δω = {format_number(data.wigner_limit_ps)} ps, dashed) a mode propagates like a particle, below it "
         f"interferes like a wave; below the Ioffe–Regel limit 1/ω (solid) it dies before one oscillation. "
-        f"{share['particle-like']} of the modes are particle-like, {share['wave-like']} wave-like, "
-        f"{share['overdamped']} overdamped."
+        f"{share[PARTICLE_LIKE]} of the modes are particle-like, {share[WAVE_LIKE]} wave-like, "
+        f"{share[OVERDAMPED]} overdamped."
     )
     hidden = np.size(data.frequencies_thz) - len(frequencies)
     if hidden:
         text += f" {hidden} modes without a positive frequency and a finite lifetime are not shown."
-    alt = f"Lifetimes against frequency: {share['wave-like']} of the modes lie in the wave-like regime."
+    alt = f"Lifetimes against frequency: {share[WAVE_LIKE]} of the modes lie in the wave-like regime."
     return Caption("Phonon lifetimes and transport regimes", text, alt)

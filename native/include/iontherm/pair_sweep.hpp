@@ -7,11 +7,6 @@
 namespace iontherm {
 namespace IONTHERM_ARCH {
 
-typedef double AnyVec __attribute__((vector_size(8 * IONTHERM_LANES), may_alias, aligned(8)));  // wherever it starts
-
-inline AnyVec load_any(const double* p) { return *reinterpret_cast<const AnyVec*>(p); }
-inline void store_any(double* p, AnyVec v) { *reinterpret_cast<AnyVec*>(p) = v; }
-
 inline double dot(const double* a, const double* b, int n) {
     AnyVec sums = AnyVec{};
     int i = 0;

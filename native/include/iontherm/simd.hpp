@@ -22,6 +22,11 @@ inline Vec load(const double* p) { return *reinterpret_cast<const Vec*>(p); }
 inline void store(double* p, Vec v) { *reinterpret_cast<Vec*>(p) = v; }
 inline Vec broadcast(double x) { return x - Vec{}; }
 
+typedef double AnyVec __attribute__((vector_size(8 * IONTHERM_LANES), may_alias, aligned(8)));  // wherever it starts
+
+inline AnyVec load_any(const double* p) { return *reinterpret_cast<const AnyVec*>(p); }
+inline void store_any(double* p, AnyVec v) { *reinterpret_cast<AnyVec*>(p) = v; }
+
 // Rows of what is added atom by atom, whatever the width of the lanes.
 typedef double Row __attribute__((vector_size(32), may_alias));
 

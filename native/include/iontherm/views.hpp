@@ -133,6 +133,19 @@ struct DesignTask {
     double* centre_rows;    // [n_scalars, 3, lane] scratch
 };
 
+// Force constants over the roots of the masses, Hermitian: those of -R are the transposed ones of R.
+struct FourierTask {
+    int n, n_vectors;
+    const double* constants;        // [n_vectors, n, n], n = 3 atoms
+    const double* vectors;          // [n_vectors, 3] lattice vectors times 2 pi
+    const double *cosines, *sines;  // [n_vectors] of 2 pi q R
+    const double* positions;        // [n / 3, 3] of the atoms, times 2 pi
+    const double* atom_phases;      // [n / 3, 2] cosine and sine of 2 pi q r
+    double* scratch;                // [8 (n + lanes)]
+    double* matrix;                 // [n, n] complex
+    double* derivatives;            // [3, n, n] complex
+};
+
 // Modes of one wave vector in ascending order of frequency; arrays of modes have room for a vector more, with zeros in
 // `kept` there.
 struct PairTask {
@@ -158,6 +171,7 @@ struct Sweeps {
     void (*gradient)(const GradientTask&);
     void (*atom_gradients)(const AtomGradientTask&);
     void (*design)(const DesignTask&);
+    void (*fourier)(const FourierTask&);
     void (*pair_totals)(const PairTask&);
     void (*pair_modes)(const PairTask&);
     void (*pair_density)(const PairTask&);
