@@ -9,6 +9,7 @@ from aiida_iontherm.cli.lazy import LazyGroup
 
 COMMANDS = {
     "engines": "aiida_iontherm.cli.catalogue:engines",
+    "kappa": "aiida_iontherm.cli.kappa:kappa",
     "materials": "aiida_iontherm.cli.catalogue:materials",
     "protocols": "aiida_iontherm.cli.catalogue:protocols",
     "report": "aiida_iontherm.cli.results:report",

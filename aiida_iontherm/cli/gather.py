@@ -8,11 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from aiida_iontherm.physics.ions import bose_einstein, critical_phonon_number, occupation_probability
-from aiida_iontherm.physics.lattice.regimes import lifetimes_ps, wigner_limit_ps
+from aiida_iontherm.report.lattice import dos_data, kappa_data, lifetime_data, spectral_data
 from aiida_iontherm.report.model import (
-    DosData,
-    KappaData,
-    LifetimeData,
     MsdData,
     OccupationData,
     ParityData,
@@ -44,6 +41,7 @@ def gather(run: ProcessNode) -> ReportInput:
     protocol, _, origin = run.description.partition(": ")
     outputs = run.outputs
     quantities = outputs.result.quantities if "result" in outputs else []
+    phonons, conductivity = _first_phonons(outputs), _conductivity(outputs)
     return ReportInput(
         title=f"Heat and ion transport of {formula}",
         formula=formula,
@@ -52,24 +50,25 @@ def gather(run: ProcessNode) -> ReportInput:
         protocol=protocol,
         protocol_note=settings["description"],
         created=run.ctime.strftime("%Y-%m-%d %H:%M"),
-        package_versions=_versions(),
+        package_versions=versions(),
         settings=settings,
         warnings=_warnings(run, settings),
         quantities=quantities,
         published=published(formula),
-        kappa=_kappa(outputs),
+        kappa=None if conductivity is None else kappa_data(**conductivity),
         spectral=_spectra(outputs),
-        dos=_dos(outputs),
+        dos=None if phonons is None else dos_data(phonons),
         msd=_msd(outputs, settings),
         parity=_parity(outputs),
-        lifetimes=_lifetimes(outputs),
+        lifetimes=None if phonons is None else lifetime_data(phonons),
         occupation=_occupation(quantities, settings),
         provenance=ProvenanceGraph(nodes=tuple(_graph(run))),
         process_tree=tuple(_steps(run, 0)),
     )
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Versions of the packages that numbers come from."""
     found = {}
     for name in PACKAGES:
         try:
@@ -125,54 +124,31 @@ def _items(outputs: Any, name: str) -> list[tuple[str, Any]]:
     return sorted(outputs[name].items(), key=lambda item: float(item[0][1:].replace("_", ".")))
 
 
-def _kappa(outputs: Any) -> KappaData | None:
+def _conductivity(outputs: Any) -> dict[str, np.ndarray] | None:
+    """Arrays of all temperatures, one after the other."""
     nodes = [node for _, node in _items(outputs, "conductivity")]
     if not nodes:
         return None
-    values = np.concatenate([node.get_array("values") for node in nodes], axis=1)
-    return KappaData(
-        temperatures=np.concatenate([node.get_array("temperatures") for node in nodes]),
-        particle=values[0],
-        wave=values[1],
-        total=values[2],
-        uncertainty=np.concatenate([node.get_array("uncertainty") for node in nodes], axis=1)[2],
-    )
+    arrays = {"temperatures": np.concatenate([node.get_array("temperatures") for node in nodes])}
+    for name in ("values", "uncertainty"):
+        arrays[name] = np.concatenate([node.get_array(name) for node in nodes], axis=1)
+    return arrays
 
 
 def _spectra(outputs: Any) -> list[SpectralData]:
-    data = []
-    for _, node in _items(outputs, "conductivity"):
-        spectra = np.diagonal(node.get_array("spectra"), axis1=-2, axis2=-1)
-        for index, temperature in enumerate(node.get_array("temperatures")):
-            data.append(
-                SpectralData(
-                    temperature=float(temperature),
-                    frequencies_thz=node.get_array("frequencies_thz"),
-                    particle=spectra[0, index],
-                    wave=spectra[1, index],
-                )
-            )
-    return data
+    """Spectra of all temperatures; the force constants of each have frequencies of their own."""
+    return [
+        spectrum
+        for _, node in _items(outputs, "conductivity")
+        for spectrum in spectral_data(
+            node.get_array("temperatures"), node.get_array("frequencies_thz"), node.get_array("spectra")
+        )
+    ]
 
 
 def _first_phonons(outputs: Any) -> dict[str, np.ndarray] | None:
     nodes = _items(outputs, "phonons")
     return nodes[0][1].arrays() if nodes else None
-
-
-def _dos(outputs: Any) -> DosData | None:
-    arrays = _first_phonons(outputs)
-    if arrays is None:
-        return None
-    return DosData(
-        temperature=float(arrays["temperatures"][0]),
-        frequencies_thz=arrays["dos_frequencies_thz"],
-        by_species={
-            name.removeprefix("dos_"): values
-            for name, values in arrays.items()
-            if name.startswith("dos_") and name != "dos_frequencies_thz"
-        },
-    )
 
 
 def _msd(outputs: Any, settings: dict[str, Any]) -> list[MsdData]:
@@ -205,20 +181,6 @@ def _parity(outputs: Any) -> ParityData | None:
         predicted_forces=all_forces[:, 1],
         test_energies=np.arange(len(all_energies)) >= len(energies[0]),
         test_forces=np.arange(len(all_forces)) >= len(forces[0]),
-    )
-
-
-def _lifetimes(outputs: Any) -> LifetimeData | None:
-    arrays = _first_phonons(outputs)
-    if arrays is None:
-        return None
-    frequencies, gamma = arrays["frequencies_thz"].ravel(), arrays["gamma_thz"][0].ravel()
-    kept = (gamma > 0) & (frequencies > 0.05)
-    return LifetimeData(
-        temperature=float(arrays["temperatures"][0]),
-        frequencies_thz=frequencies[kept],
-        lifetimes_ps=lifetimes_ps(gamma[kept]),
-        wigner_limit_ps=wigner_limit_ps(arrays["frequencies_thz"]),
     )
 
 

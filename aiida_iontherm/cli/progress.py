@@ -65,7 +65,7 @@ class ProgressDisplay:
         for line in lines:
             click.echo(line)
         if self._interactive:
-            click.echo(status[: _width()], nl=False)
+            click.echo(status[: width()], nl=False)
         elif now and time.monotonic() - self._last_line > QUIET_SECONDS:
             click.echo(status)
             self._last_line = time.monotonic()
@@ -80,7 +80,7 @@ class ProgressDisplay:
             click.echo("\r\x1b[K", nl=False)
 
     def _line(self, text: str) -> str:
-        return f"[{_clock(time.monotonic() - self._started)} of about {_clock(self._expected)}] {text}"
+        return f"[{clock(time.monotonic() - self._started)} of about {clock(self._expected)}] {text}"
 
 
 class JobTree:
@@ -134,7 +134,11 @@ def last_progress(job: Any) -> dict[str, Any] | None:
     folder = job.get_remote_workdir()
     if folder is None or job.computer is None or job.computer.transport_type != "core.local":
         return None
-    path = Path(folder) / "progress.jsonl"
+    return last_line(Path(folder) / "progress.jsonl")
+
+
+def last_line(path: Path) -> dict[str, Any] | None:
+    """Last complete line of the progress file of a task, if there is one."""
     try:
         with path.open("rb") as stream:
             stream.seek(0, 2)
@@ -155,11 +159,16 @@ def _now(name: str, job: Any) -> str:
     if progress is None:
         state = job.get_state()
         return f"{name}: {state.value if state else 'waiting'}"
+    return in_words(progress)
+
+
+def in_words(progress: dict[str, Any]) -> str:
+    """Say what a task does, how far it is and what is left, from a line of its progress file."""
     figures = ", ".join(f"{name} {value:.4g}" for name, value in progress["figures"].items())
     left = ""
     if progress["done"]:
         remaining = progress["seconds"] * (progress["total"] - progress["done"]) / progress["done"]
-        left = f", {_clock(remaining)} left"
+        left = f", {clock(remaining)} left"
     return f"{progress['what']} {progress['done']}/{progress['total']}" + (f" ({figures}{left})" if figures else left)
 
 
@@ -195,13 +204,15 @@ def _figure(output: Any) -> str:
     return ""
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Minutes and seconds, with hours where there are any."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-def _width() -> int:
+def width() -> int:
+    """Columns of the terminal that a line may fill."""
     import shutil
 
     return shutil.get_terminal_size().columns - 1

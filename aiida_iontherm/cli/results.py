@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ from aiida_iontherm.cli.common import (
 if TYPE_CHECKING:
     from aiida.orm import ProcessNode
 
+    from aiida_iontherm.physics.quantity import Quantity
+
 
 @click.command()
 @click.argument("process")
@@ -37,7 +40,7 @@ def results(process: str, as_csv: bool, as_json: bool, profile_name: str | None)
     if as_json:
         click.echo(_json(node))
     elif as_csv:
-        click.echo(_csv(node), nl=False)
+        click.echo(records_csv(node.outputs.result.quantities), nl=False)
     else:
         print_table(node)
 
@@ -78,15 +81,24 @@ def write(node: ProcessNode, folder: Path | None = None) -> Path:
 
 
 def print_table(node: ProcessNode) -> None:
-    """Print all quantities with a verdict each."""
+    """Print all quantities of a run with a verdict each."""
+    settings = node.inputs.settings.get_dict()
+    print_quantities(
+        node.outputs.result.quantities,
+        f"{node.label}, run {node.pk}",
+        f"{node.description.partition(':')[0]}: {settings['description']}",
+    )
+
+
+def print_quantities(quantities: Sequence[Quantity], title: str, remark: str = "") -> None:
+    """Print records with a verdict each, the reasons of the verdicts below, and a remark."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
     from aiida_iontherm.report.format import label, results_table, unit_text
 
-    quantities = node.outputs.result.quantities
-    table = Table(box=box.SIMPLE_HEAD, title=f"{node.label}, run {node.pk}", title_justify="left")
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
     for name in ("quantity", "T", "direction", "value", "unit", "verdict"):
         table.add_column(name, justify="right" if name == "value" else "left", no_wrap=name != "quantity")
     notes: dict[str, int] = {}
@@ -101,8 +113,7 @@ def print_table(node: ProcessNode) -> None:
     console.print(table)
     for reason, number in notes.items():
         console.print(f"  ({number}) {reason}", highlight=False)
-    settings = node.inputs.settings.get_dict()
-    console.print(f"\n{node.description.partition(':')[0]}: {settings['description']}\n", highlight=False)
+    console.print(f"\n{remark}\n" if remark else "", highlight=False)
 
 
 def _need_result(node: ProcessNode) -> None:
@@ -116,8 +127,9 @@ def _json(node: ProcessNode) -> str:
     return json.dumps({"run": node.pk, "uuid": node.uuid, "material": node.label, "results": records}, indent=1)
 
 
-def _csv(node: ProcessNode) -> str:
-    records = [quantity.to_dict() for quantity in node.outputs.result.quantities]
+def records_csv(quantities: Sequence[Quantity]) -> str:
+    """Comma-separated values of records, with a header."""
+    records = [quantity.to_dict() for quantity in quantities]
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(records[0]), lineterminator="\n")
     writer.writeheader()

@@ -169,14 +169,19 @@ class LifetimeData:
         [n] in ps.
     wigner_limit_ps
         1 / (average angular band spacing) in ps.
+    weights
+        [n] how many modes of the mesh each stands for; ``None`` where each stands for itself.
     """
 
     temperature: float
     frequencies_thz: np.ndarray
     lifetimes_ps: np.ndarray
     wigner_limit_ps: float
+    weights: np.ndarray | None = None
 
     def __post_init__(self) -> None:
+        if self.weights is not None:
+            _check_shape("LifetimeData.weights", self.weights, np.shape(self.frequencies_thz))
         _check_shape("LifetimeData.lifetimes_ps", self.lifetimes_ps, np.shape(self.frequencies_thz))
         if not self.wigner_limit_ps > 0:
             raise ValueError(f"LifetimeData.wigner_limit_ps must be positive, not {self.wigner_limit_ps}")

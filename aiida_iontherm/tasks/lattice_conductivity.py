@@ -1,4 +1,4 @@
-"""Task ``lattice-conductivity``: phonons, velocity products and three-phonon linewidths on a mesh.
+"""Task ``lattice-conductivity``: phonons, velocity products and linewidths on a mesh.
 
 The fit to all snapshots is solved on the full mesh. It is solved again, and each fit with a block of snapshots left
 out as well, on a coarser mesh: from there come the statistical error bar and a measure of what the mesh still changes.
@@ -9,19 +9,23 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from ase import Atoms
-from phono3py import Phono3py
 from phonopy.phonon.grid import length2mesh
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from aiida_iontherm.physics.lattice.cells import SYMMETRY_TOLERANCE
-from aiida_iontherm.physics.lattice.conversion import phono3py_from_force_constants, phonopy_from_phono3py
-from aiida_iontherm.physics.lattice.modes import average_mobile_frequency, participation_ratio, projected_dos
+from aiida_iontherm.physics.lattice.estimate import HOPELESS_IMAGINARY_WEIGHT
+from aiida_iontherm.physics.lattice.modes import (
+    atom_shares,
+    average_mobile_frequency,
+    participation_ratio,
+    projected_dos,
+)
 from aiida_iontherm.physics.lattice.phonons import Phonons, imaginary_weight
 from aiida_iontherm.physics.lattice.three_phonon import ThreePhononScattering
 from aiida_iontherm.physics.lattice.two_channel import velocity_products
 from aiida_iontherm.tasks.contract import InputError, Task, TaskInput
+from aiida_iontherm.tasks.crystal import phono3py_of, phonopy_of
 from aiida_iontherm.tasks.files import read_npz, write_npz
+from aiida_iontherm.tasks.linewidth_sources import Linewidths, Table, given_linewidths, with_additions
 
 Mesh = tuple[PositiveInt, PositiveInt, PositiveInt]
 
@@ -31,8 +35,14 @@ class Input(TaskInput):
 
     force_constants: str = "force_constants.npz"
     temperatures: list[PositiveFloat] = Field(min_length=1, description="K.")
-    mesh: Mesh | float = Field(description="Divisions, or a density as phonopy's length in Angstrom.")
-    coarse_mesh: Mesh | float = Field(description="The same for the mesh that error bars come from.")
+    mesh: Mesh | PositiveFloat | None = Field(
+        None,
+        description="Divisions, or a density as phonopy's length in Angstrom; that of the table where there is one.",
+    )
+    coarse_mesh: Mesh | PositiveFloat | None = Field(
+        None, description="The same for the mesh that error bars come from; none, no error bars."
+    )
+    linewidths: Linewidths = Field(Linewidths(), description="Where the linewidths come from.")
     mobile: str | None = None
     dos_points: int = Field(400, ge=10)
     dos_smearing_thz: float = Field(0.06, gt=0)
@@ -48,7 +58,7 @@ def run(task: Task, task_input: Input) -> dict[str, Any]:
     saved = task.checkpoint()
     done = {} if saved is None else dict(saved[1])
     solver = _Solver(task, task_input, constants, done)
-    mesh, coarse_mesh = solver.divisions(task_input.mesh), solver.divisions(task_input.coarse_mesh)
+    mesh = solver.divisions(solver.mesh_of_the_table() if task_input.mesh is None else task_input.mesh)
     phonons, gamma = solver.solve(0, mesh, "")
     dos_grid = np.linspace(
         min(0.0, float(phonons.frequencies_thz.min())) - 4 * task_input.dos_smearing_thz,
@@ -60,7 +70,6 @@ def run(task: Task, task_input: Input) -> dict[str, Any]:
         "volume_A3": np.array(phonons.volume_A3),
         "rotations": phonons.rotations,
         "mesh": np.array(mesh),
-        "coarse_mesh": np.array(coarse_mesh),
         "qpoints": phonons.qpoints,
         "participation_ratio": participation_ratio(phonons.eigenvectors),
         "dos_frequencies_thz": dos_grid,
@@ -68,9 +77,16 @@ def run(task: Task, task_input: Input) -> dict[str, Any]:
     }
     for symbol, density in projected_dos(phonons, dos_grid, task_input.dos_smearing_thz).items():
         arrays[f"dos_{symbol}"] = density
-    for fit in range(fits):
-        coarse, coarse_gamma = solver.solve(fit, coarse_mesh, f"coarse_{fit}_")
-        arrays |= _transport_arrays(f"coarse_{fit}_", coarse, coarse_gamma)
+    shares = atom_shares(phonons.eigenvectors)
+    for symbol in dict.fromkeys(phonons.symbols):
+        arrays[f"share_{symbol}"] = shares[:, np.array(phonons.symbols) == symbol].sum(axis=1)
+    coarse_mesh = None
+    if task_input.coarse_mesh is not None:
+        coarse_mesh = solver.divisions(task_input.coarse_mesh)
+        arrays["coarse_mesh"] = np.array(coarse_mesh)
+        for fit in range(fits):
+            coarse, coarse_gamma = solver.solve(fit, coarse_mesh, f"coarse_{fit}_")
+            arrays |= _transport_arrays(f"coarse_{fit}_", coarse, coarse_gamma)
     arrays["fits"] = np.array(fits)
     write_npz(task.folder / "phonons.npz", arrays, compressed=True)
     mobile = None
@@ -78,7 +94,8 @@ def run(task: Task, task_input: Input) -> dict[str, Any]:
         mobile = average_mobile_frequency(phonons, task_input.mobile)
     return {
         "mesh": list(mesh),
-        "coarse_mesh": list(coarse_mesh),
+        "coarse_mesh": None if coarse_mesh is None else list(coarse_mesh),
+        "linewidths": task_input.linewidths.words(),
         "irreducible_points": len(phonons.qpoints),
         "bands": int(phonons.frequencies_thz.shape[1]),
         "min_frequency_thz": float(phonons.frequencies_thz.min()),
@@ -101,10 +118,28 @@ class _Solver:
         self._done = done
 
     def solve(self, fit: int, mesh: Mesh, prefix: str) -> tuple[Phonons, np.ndarray]:
-        phono3py = self._phono3py(fit)
+        choice, temperatures = self._input.linewidths, self._input.temperatures
+        phonopy = self._of(phonopy_of, fit)
+        phonons = Phonons.from_phonopy(phonopy, mesh)
+        if imaginary_weight(phonons.frequencies_thz, phonons.weights) > HOPELESS_IMAGINARY_WEIGHT:
+            # No number will come of it: hours of scattering would be wasted.
+            self._task.progress("linewidths left out, too many imaginary modes", 1, 1)
+            return phonons, np.zeros((len(temperatures), *phonons.frequencies_thz.shape))
+        if choice.source == "three-phonon":
+            phonons, gamma = self._three_phonon(fit, mesh, prefix)
+        else:
+            gamma = given_linewidths(choice, self._task.folder, phonopy, phonons, temperatures)
+        return phonons, with_additions(choice, gamma, phonopy, phonons, mesh)
+
+    def _three_phonon(self, fit: int, mesh: Mesh, prefix: str) -> tuple[Phonons, np.ndarray]:
+        phono3py = self._of(phono3py_of, fit)
+        if phono3py.fc3 is None:
+            raise InputError(
+                f"{self._input.force_constants} holds no third order: give linewidths as a table or a model"
+            )
         scattering = ThreePhononScattering(phono3py, mesh, self._input.temperatures)
         phonons = Phonons.from_phonopy(
-            phonopy_from_phono3py(phono3py), qpoints=scattering.qpoints, weights=scattering.weights
+            self._of(phonopy_of, fit), qpoints=scattering.qpoints, weights=scattering.weights
         )
         gamma = np.empty((len(self._input.temperatures), *phonons.frequencies_thz.shape))
         what = "linewidths" if prefix == "" else f"linewidths, coarse mesh, fit {fit + 1}"
@@ -117,28 +152,29 @@ class _Solver:
             gamma[:, index] = self._done[key]
         return phonons, gamma
 
+    def mesh_of_the_table(self) -> Mesh:
+        """Divisions that the table of linewidths tells."""
+        choice = self._input.linewidths
+        if choice.source == "table":
+            table = Table.read(self._task.folder / choice.table, self._input.temperatures)
+            if table.mesh is not None:
+                return table.mesh
+        raise InputError("give the mesh: three divisions, or a length in Angstrom")
+
     def divisions(self, mesh: Mesh | float) -> Mesh:
         """Divisions of a mesh given by its length, the same along axes that symmetry makes equal."""
         if isinstance(mesh, tuple):
             return mesh
-        phono3py = self._phono3py(0)
-        rotations = phono3py.primitive_symmetry.pointgroup_operations
-        divisions = length2mesh(mesh, phono3py.primitive.cell, rotations=rotations)
+        phonopy = self._of(phonopy_of, 0)
+        rotations = phonopy.primitive_symmetry.pointgroup_operations
+        divisions = length2mesh(mesh, phonopy.primitive.cell, rotations=rotations)
         return (int(divisions[0]), int(divisions[1]), int(divisions[2]))
 
-    def _phono3py(self, fit: int) -> Phono3py:
-        constants = self._constants
-        unitcell = Atoms(
-            numbers=constants["numbers"], positions=constants["positions"], cell=constants["unitcell"], pbc=True
-        )
-        return phono3py_from_force_constants(
-            unitcell,
-            np.diag(constants["supercell"]),
-            constants[f"fc2_{fit}"],
-            constants[f"fc3_{fit}"],
-            primitive_matrix="auto",
-            symprec=SYMMETRY_TOLERANCE,
-        )
+    def _of(self, build: Any, fit: int) -> Any:
+        try:
+            return build(self._constants, fit)
+        except (KeyError, ValueError) as error:
+            raise InputError(f"{self._input.force_constants} holds no whole crystal: {error}") from error
 
 
 def _transport_arrays(prefix: str, phonons: Phonons, gamma: np.ndarray) -> dict[str, np.ndarray]:

@@ -16,8 +16,9 @@ def phono3py_from_force_constants(
     unitcell: Atoms,
     supercell_matrix: ArrayLike,
     fc2: NDArray[np.float64],
-    fc3: NDArray[np.float64],
+    fc3: NDArray[np.float64] | None,
     *,
+    phonon_supercell_matrix: ArrayLike | None = None,
     primitive_matrix: ArrayLike | str = "auto",
     nac_params: dict[str, object] | None = None,
     symprec: float = 1e-5,
@@ -27,14 +28,16 @@ def phono3py_from_force_constants(
     Parameters
     ----------
     unitcell
-        The cell the supercell was made from.
+        The cell the supercell was made from, with its own masses where they were set.
     supercell_matrix
         Expansion of the unit cell, three integers or [3, 3].
     fc2
         Second order in eV/Angstrom^2, compact [n, N, 3, 3] (rows in the order of phonopy's ``p2s_map``) or full
         [N, N, 3, 3].
     fc3
-        Third order in eV/Angstrom^3, compact [n, N, N, 3, 3, 3] or full.
+        Third order in eV/Angstrom^3, compact [n, N, N, 3, 3, 3] or full; ``None`` for a harmonic crystal.
+    phonon_supercell_matrix
+        Expansion for the second order, where it is another.
     primitive_matrix
         As in phonopy: ``"P"`` where the unit cell is primitive, ``"auto"`` to find the primitive cell.
     nac_params
@@ -47,19 +50,38 @@ def phono3py_from_force_constants(
     ValueError
         If the arrays do not fit the cells.
     """
-    cell = PhonopyAtoms(cell=unitcell.cell, scaled_positions=unitcell.get_scaled_positions(), numbers=unitcell.numbers)
+    cell = PhonopyAtoms(
+        cell=unitcell.cell,
+        scaled_positions=unitcell.get_scaled_positions(),
+        numbers=unitcell.numbers,
+        masses=unitcell.get_masses() if unitcell.has("masses") else None,
+    )
     with primitive_cell_by_symmetry():
-        phono3py = Phono3py(cell, supercell_matrix, primitive_matrix=primitive_matrix, symprec=symprec)
-    primitive, supercell = len(phono3py.primitive), len(phono3py.supercell)
-    for name, array, order in (("fc2", fc2, 2), ("fc3", fc3, 3)):
-        tail = (supercell,) * (order - 1) + (3,) * order
-        if array.shape[1:] != tail or array.shape[0] not in (primitive, supercell):
-            raise ValueError(f"{name} has shape {array.shape}, needs {(primitive, *tail)} or {(supercell, *tail)}")
-    phono3py.fc2 = np.array(fc2, dtype="double", order="C")
-    phono3py.fc3 = np.array(fc3, dtype="double", order="C")
+        phono3py = Phono3py(
+            cell,
+            supercell_matrix,
+            primitive_matrix=primitive_matrix,
+            phonon_supercell_matrix=phonon_supercell_matrix,
+            symprec=symprec,
+        )
+    phono3py.fc2 = _fitting("fc2", fc2, 2, phono3py.primitive, phono3py.phonon_supercell)
+    if fc3 is not None:
+        phono3py.fc3 = _fitting("fc3", fc3, 3, phono3py.primitive, phono3py.supercell)
     if nac_params is not None:
         phono3py.nac_params = nac_params
     return phono3py
+
+
+def _fitting(
+    name: str, constants: NDArray[np.float64], order: int, primitive: PhonopyAtoms, supercell: PhonopyAtoms
+) -> NDArray[np.float64]:
+    """Force constants as phono3py wants them, if they are compact or full ones of these cells."""
+    tail = (len(supercell),) * (order - 1) + (3,) * order
+    if constants.shape[1:] != tail or constants.shape[0] not in (len(primitive), len(supercell)):
+        raise ValueError(
+            f"{name} has shape {constants.shape}, needs {(len(primitive), *tail)} or {(len(supercell), *tail)}"
+        )
+    return np.array(constants, dtype="double", order="C")
 
 
 def phonopy_from_phono3py(phono3py: Phono3py) -> Phonopy:

@@ -117,8 +117,9 @@ class PairSum:
         n_q, n_modes = frequencies.shape
         self._set_end = _set_ends(frequencies, degeneracy_thz, split)
         self._combinations, self._tensors = (np.eye(6), np.eye(6)) if rotations is None else invariants(rotations)
-        # 1e-12: gamma in THz to a time in s; 1e-30: Angstrom^3 to m^3; 4: of C_ss'.
-        self._scale = counts / counts.sum() * 1e-12 / (8 * np.pi * volume_A3 * 1e-30)
+        self._modes_per_m3 = counts / counts.sum() / (volume_A3 * 1e-30)
+        # 1e-12: gamma in THz to a time in s; 4: of C_ss'.
+        self._scale = self._modes_per_m3 * 1e-12 / (8 * np.pi)
         self._sum = _native.PairSum(n_q, n_modes, self._combinations, threads or available_threads())
         source = velocity_operator if products is None else products
         if source is None or (velocity_operator is not None and products is not None):
@@ -157,6 +158,16 @@ class PairSum:
             split=split,
             threads=threads,
         )
+
+    @property
+    def frequencies_thz(self) -> Real:
+        """Frequencies [q, s] as they were given, in THz."""
+        return self._given
+
+    @property
+    def modes_per_m3(self) -> Real:
+        """Modes per volume that each mode of a q-point stands for [q], 1/m^3."""
+        return self._modes_per_m3
 
     def channels(
         self, gamma_thz: ArrayLike, temperature: float, statistics: Statistics = "quantum"

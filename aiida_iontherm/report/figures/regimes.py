@@ -24,11 +24,12 @@ from aiida_iontherm.report.style import (
 _REGIMES = ((PARTICLE_LIKE, PARTICLE, "o"), (WAVE_LIKE, WAVE, "s"), (OVERDAMPED, TOTAL, "x"))
 
 
-def _visible(data: LifetimeData) -> tuple[np.ndarray, np.ndarray]:
-    """Return frequencies and lifetimes of the modes that have both, i.e. without imaginary and rigid modes."""
+def _visible(data: LifetimeData) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return frequencies, lifetimes and weights of the modes that have both, i.e. without imaginary and rigid modes."""
     frequencies, lifetimes_ps = np.asarray(data.frequencies_thz, float), np.asarray(data.lifetimes_ps, float)
     chosen = (frequencies > 0) & (lifetimes_ps > 0) & np.isfinite(lifetimes_ps)
-    return frequencies[chosen], lifetimes_ps[chosen]
+    weights = np.ones(len(frequencies)) if data.weights is None else np.asarray(data.weights, float)
+    return frequencies[chosen], lifetimes_ps[chosen], weights[chosen]
 
 
 def lifetimes(data: LifetimeData) -> tuple[Figure, Columns]:
@@ -53,7 +54,7 @@ def lifetimes(data: LifetimeData) -> tuple[Figure, Columns]:
     ValueError
         If no mode has a positive frequency and a finite lifetime.
     """
-    frequencies, taus = _visible(data)
+    frequencies, taus, weights = _visible(data)
     if not len(frequencies):
         raise ValueError("no mode has a positive frequency and a finite lifetime: leave the lifetimes out")
     regime = classify(frequencies, taus, data.wigner_limit_ps)
@@ -93,14 +94,15 @@ def lifetimes(data: LifetimeData) -> tuple[Figure, Columns]:
         "wigner_limit_ps": np.full(len(taus), data.wigner_limit_ps),
         "ioffe_regel_limit_ps": ioffe_regel_ps(frequencies),
         "regime": regime,
+        "weight": weights,
     }
 
 
 def describe_lifetimes(data: LifetimeData) -> Caption:
     """Say what the lifetime figure shows."""
-    frequencies, taus = _visible(data)
+    frequencies, taus, weights = _visible(data)
     regime = classify(frequencies, taus, data.wigner_limit_ps)
-    share = {name: percent(float(np.mean(regime == name))) for name, _, _ in _REGIMES}
+    share = {name: percent(float(np.average(regime == name, weights=weights))) for name, _, _ in _REGIMES}
     text = (
         f"Phonon lifetimes in ps at {data.temperature:g} K against frequency in THz. Above the Wigner limit "
         f"(1/Δω = {format_number(data.wigner_limit_ps)} ps, dashed) a mode propagates like a particle, below it "

@@ -1,0 +1,108 @@
+"""A crystal with its force constants as plain arrays: what the task ``force-constants`` leaves and others start from.
+
+``force_constants.npz`` holds
+
+- ``unitcell`` [3, 3] and ``positions`` [n, 3] in Angstrom, ``numbers`` [n], ``supercell`` [3] or [3, 3];
+- for each of the ``fits`` fits ``fc2_i`` in eV/Angstrom^2 and, where there is a third order, ``fc3_i`` in
+  eV/Angstrom^3, compact or full, atoms in phonopy's order;
+- and where they are known ``masses`` [n] in amu, ``primitive_matrix`` [3, 3] (else found by symmetry), ``symprec`` in
+  Angstrom, ``phonon_supercell`` where the second order has one of its own, and for the non-analytical term ``born``
+  [p, 3, 3], ``dielectric`` [3, 3], ``nac_factor`` and ``nac_method``, atoms of the primitive cell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+from phonopy import Phonopy
+
+from aiida_iontherm.physics.lattice.cells import SYMMETRY_TOLERANCE
+from aiida_iontherm.physics.lattice.conversion import phono3py_from_force_constants, phonopy_from_phono3py
+
+if TYPE_CHECKING:
+    from phono3py import Phono3py
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def crystal_arrays(crystal: Phonopy | Phono3py) -> Arrays:
+    """Pack an object of phonopy or phono3py that holds force constants.
+
+    Raises
+    ------
+    ValueError
+        If it holds none of second order.
+    """
+    third = hasattr(crystal, "fc3")
+    constants = crystal.fc2 if third else crystal.force_constants
+    if constants is None:
+        raise ValueError("there are no second-order force constants to store: produce them first")
+    cell = crystal.unitcell
+    arrays: Arrays = {
+        "unitcell": np.array(cell.cell),
+        "positions": np.array(cell.positions),
+        "numbers": np.array(cell.numbers),
+        "masses": np.array(cell.masses),
+        "supercell": np.array(crystal.supercell_matrix),
+        "symprec": np.array(crystal.symmetry.tolerance),
+        "fits": np.array(1),
+        "fc2_0": np.array(constants),
+    }
+    if crystal.primitive_matrix is not None:
+        arrays["primitive_matrix"] = np.array(crystal.primitive_matrix)
+    if third and crystal.phonon_supercell_matrix is not None:
+        arrays["phonon_supercell"] = np.array(crystal.phonon_supercell_matrix)
+    if third and crystal.fc3 is not None:
+        arrays["fc3_0"] = np.array(crystal.fc3)
+    nac = crystal.nac_params
+    if nac is not None:
+        arrays["born"], arrays["dielectric"] = np.array(nac["born"]), np.array(nac["dielectric"])
+        arrays["nac_factor"] = np.array(nac["factor"])
+        if nac.get("method"):
+            arrays["nac_method"] = np.array(nac["method"])
+    return arrays
+
+
+def phonopy_of(arrays: Mapping[str, NDArray[Any]], fit: int = 0) -> Phonopy:
+    """Harmonic part of a fit; errors as in `phono3py_of`."""
+    return phonopy_from_phono3py(phono3py_of(arrays, fit))
+
+
+def phono3py_of(arrays: Mapping[str, NDArray[Any]], fit: int = 0) -> Phono3py:
+    """Second and, where there is one, third order of a fit.
+
+    Raises
+    ------
+    KeyError
+        If an array is missing.
+    ValueError
+        If the force constants do not fit the cells.
+    """
+    supercell = arrays["supercell"]
+    unitcell = Atoms(numbers=arrays["numbers"], positions=arrays["positions"], cell=arrays["unitcell"], pbc=True)
+    if "masses" in arrays:
+        unitcell.set_masses(arrays["masses"])
+    return phono3py_from_force_constants(
+        unitcell,
+        np.diag(supercell) if np.ndim(supercell) == 1 else supercell,
+        arrays[f"fc2_{fit}"],
+        arrays.get(f"fc3_{fit}"),
+        phonon_supercell_matrix=arrays.get("phonon_supercell"),
+        primitive_matrix=arrays.get("primitive_matrix", "auto"),
+        nac_params=_nac(arrays),
+        symprec=float(arrays.get("symprec", SYMMETRY_TOLERANCE)),
+    )
+
+
+def _nac(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any] | None:
+    if "born" not in arrays:
+        return None
+    nac: dict[str, Any] = {name: np.array(arrays[name], dtype="double", order="C") for name in ("born", "dielectric")}
+    nac["factor"] = float(arrays["nac_factor"])
+    if "nac_method" in arrays:
+        nac["method"] = str(arrays["nac_method"])
+    return nac
