@@ -16,7 +16,7 @@ from ase.io.extxyz import XYZError
 
 
 @contextmanager
-def _in_place_when_complete(path: Path) -> Iterator[Path]:
+def written_whole(path: Path) -> Iterator[Path]:
     """Give a temporary name to write to; rename it if all went well, else leave no debris on a full disk."""
     temporary = path.with_name(path.name + ".part")
     try:
@@ -30,14 +30,14 @@ def _in_place_when_complete(path: Path) -> Iterator[Path]:
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
     """Write JSON under a temporary name and rename it into place; NaN is refused, it is not JSON."""
     text = json.dumps(data, indent=1, allow_nan=False) + "\n"
-    with _in_place_when_complete(path) as temporary:
+    with written_whole(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_npz(path: Path, arrays: Mapping[str, np.ndarray], *, compressed: bool = False) -> None:
     """Write arrays under a temporary name and rename them into place; compression pays where most numbers are zero."""
     save = np.savez_compressed if compressed else np.savez
-    with _in_place_when_complete(path) as temporary, temporary.open("wb") as stream:
+    with written_whole(path) as temporary, temporary.open("wb") as stream:
         save(stream, **arrays)
 
 
@@ -62,7 +62,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
 
 def write_structures(path: Path, frames: Sequence[Atoms]) -> None:
     """Write extended XYZ, with energies, forces and stresses where a calculator left them."""
-    with _in_place_when_complete(path) as temporary:
+    with written_whole(path) as temporary:
         ase.io.write(temporary, list(frames), format="extxyz")
 
 
