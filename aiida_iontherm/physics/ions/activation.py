@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from aiida_iontherm.physics.ions.arrhenius import (
+    POOR_FIT,
     activation_energy_bound,
     activation_energy_from_diffusivity,
     arrhenius_fit,
 )
+from aiida_iontherm.physics.ions.curvature import arrhenius_curvature
 from aiida_iontherm.physics.quantity import Quantity
 
 HOP_LENGTH_A = 3.0
@@ -18,9 +20,9 @@ HOP_LENGTH_A = 3.0
 def activation_energy(diffusivities: list[Quantity], attempt_frequency_thz: float) -> Quantity:
     """Activation energy of diffusion from the direction-averaged diffusivities of several temperatures.
 
-    With diffusion seen at two temperatures or more it is the slope of the Arrhenius plot. Seen at one, it is the
-    barrier that a random walk with the mean vibrational frequency of the ion as attempt frequency needs; seen at
-    none, the lower bound that the smallest upper bound gives in the same way.
+    With diffusion seen at two temperatures or more it is the slope of the Arrhenius plot, which must not bend. Seen at
+    one, it is the barrier that a random walk with the mean vibrational frequency of the ion as attempt frequency
+    needs; seen at none, the lower bound that the smallest upper bound gives in the same way.
 
     Parameters
     ----------
@@ -37,19 +39,27 @@ def activation_energy(diffusivities: list[Quantity], attempt_frequency_thz: floa
     averages = [q for q in diffusivities if q.direction == "average" and q.value is not None and q.temperature]
     seen = [q for q in averages if q.bound is None and q.value and q.value > 0]
     if len({q.temperature for q in seen}) >= 2:
-        fit = arrhenius_fit(
+        points = (
             [_temperature(q) for q in seen],
             [_value(q) for q in seen],
             [q.uncertainty or _value(q) for q in seen],
         )
+        fit = arrhenius_fit(*points)
+        converged, reason = fit.converged, fit.reason
+        if converged and len({q.temperature for q in seen}) > 2:
+            curvature = arrhenius_curvature(*points)
+            # that a bend could not be seen is no reason to doubt the line; a bend is
+            if curvature.p_value < POOR_FIT:
+                converged, reason = False, curvature.reason
         doubtful = [f"{q.temperature:.0f} K" for q in seen if not q.converged]
-        reason = fit.reason if not doubtful else f"D is not converged at {', '.join(doubtful)}"
+        if doubtful:
+            converged, reason = False, f"D is not converged at {', '.join(doubtful)}"
         return _energy(
             fit.activation_energy_ev,
             fit.activation_energy_uncertainty_ev,
             None,
             f"Arrhenius fit to D at {', '.join(f'{q.temperature:.0f}' for q in seen)} K",
-            fit.converged and not doubtful,
+            converged,
             reason,
         )
     walk = f"random walk with {attempt_frequency_thz:.2f} THz and {HOP_LENGTH_A:g} Angstrom hops"

@@ -30,6 +30,8 @@ class ArrheniusFit:
         ``[2, 2]`` of (ln D0, E_A in eV).
     chi2, degrees_of_freedom
         Of the fit in ln D.
+    lowest_temperature, highest_temperature
+        Of the data, K.
     converged, reason
         Whether the points are one straight line within their errors and E_A is known to better than half its value.
     """
@@ -42,8 +44,18 @@ class ArrheniusFit:
     covariance: NDArray[np.float64]
     chi2: float
     degrees_of_freedom: int
+    lowest_temperature: float
+    highest_temperature: float
     converged: bool
     reason: str
+
+    @property
+    def pivot_temperature(self) -> float:
+        """Temperature in K where the line is known best: there ln D and E_A are uncorrelated.
+
+        It is the weighted harmonic mean of the temperatures of the data, cov(E_A, E_A)/(k_B cov(ln D0, E_A)).
+        """
+        return float(self.covariance[1, 1] / (KB_EV * self.covariance[0, 1]))
 
     def extrapolate(self, temperature: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """D at other temperatures (K) and its standard error, with the covariance of prefactor and energy."""
@@ -101,6 +113,8 @@ def arrhenius_fit(temperatures: ArrayLike, D: ArrayLike, uncertainties: ArrayLik
         covariance=covariance,
         chi2=line.chi2,
         degrees_of_freedom=line.degrees_of_freedom,
+        lowest_temperature=float(t.min()),
+        highest_temperature=float(t.max()),
         converged=converged,
         reason=reason,
     )
