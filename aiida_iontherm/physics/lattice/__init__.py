@@ -1,5 +1,12 @@
 """Phonons and the heat they carry: harmonic solution, scattering, two-channel conductivity, force constants at T."""
 
+from aiida_iontherm.physics.lattice.carriers import (
+    allen_feldman,
+    average_diffuson_frequency,
+    by_species,
+    cumulative,
+    mean_free_paths_nm,
+)
 from aiida_iontherm.physics.lattice.conductivity_fit import (
     ConductivityFit,
     fit_conductivity,
@@ -156,15 +163,19 @@ __all__ = [
     "acoustic_optical_crossings",
     "acoustic_share",
     "alignment_distribution",
+    "allen_feldman",
     "atom_shares",
     "average_atom_frequency",
     "average_degenerate",
+    "average_diffuson_frequency",
     "average_frequency",
     "average_mobile_frequency",
     "avoided_crossings",
     "boundary_gamma",
+    "by_species",
     "check_linewidths",
     "classify",
+    "cumulative",
     "degenerate_sets",
     "direction_projected_dos",
     "displacements",
@@ -188,6 +199,7 @@ __all__ = [
     "mass_variance",
     "match_qpoints",
     "matthiessen",
+    "mean_free_paths_nm",
     "mode_amplitudes",
     "mode_contributions",
     "natural_mass_variance",
