@@ -1,8 +1,11 @@
 import dataclasses
 
 import numpy as np
+import phonopy
 import pytest
 from phono3py import Phono3py
+from phono3py.file_IO import write_kappa_to_hdf5
+from phonopy.phonon.grid import get_ir_grid_points, get_qpoints_from_bz_grid_points
 from scipy import constants
 
 from aiida_iontherm.physics.heat import mode_heat_capacity
@@ -206,6 +209,50 @@ def test_total_is_phono3pys_without_symmetry(silicon):
     six = theirs.kappa[0, 0]
     # Constants (1e-6) and the sensitivity of near-degenerate pairs to rounding of the eigenvectors.
     np.testing.assert_allclose(np.diag(ours.total[0]), six[:3], rtol=1e-4)
+
+
+def test_complex_cell_is_phono3pys_at_given_linewidths(shared_data, tmp_path, monkeypatch):
+    """Rb2CuBr3, 24 atoms and 72 bands in the cell, on phono3py's way with linewidths read from a file."""
+    folder = shared_data / "phonondb" / "mp-569531"
+    harmonic = phonopy.load(
+        unitcell_filename=folder / "POSCAR-unitcell",
+        supercell_matrix=np.diag([2, 3, 1]),
+        primitive_matrix="P",
+        force_sets_filename=folder / "FORCE_SETS",
+        is_nac=False,
+        log_level=0,
+    )
+    crystal = Phono3py(
+        harmonic.unitcell, harmonic.supercell_matrix, primitive_matrix="P", is_symmetry=False, log_level=0
+    )
+    crystal.fc2 = harmonic.force_constants
+    mesh = [2, 3, 2]
+    crystal.mesh_numbers = mesh
+    crystal.init_phph_interaction()
+    grid = crystal.phph_interaction.bz_grid
+    points, weights, _ = get_ir_grid_points(grid)
+    phonons = Phonons.from_phonopy(
+        phonopy_from_phono3py(crystal),
+        qpoints=get_qpoints_from_bz_grid_points(grid.grg2bzg[points], grid),
+        weights=weights,
+    )
+    gamma = 0.02 + 0.02 * np.abs(phonons.frequencies_thz)[None] * np.array([0.5, 1.0])[:, None, None]
+    temperatures = np.array([150.0, 300.0])
+    monkeypatch.chdir(tmp_path)
+    write_kappa_to_hdf5(
+        temperatures, mesh, gamma=gamma, qpoint=phonons.qpoints, frequency=phonons.frequencies_thz, verbose=False
+    )
+    crystal.run_thermal_conductivity(temperatures=temperatures, transport_type="SMM19", read_gamma=True)
+    theirs = crystal.thermal_conductivity
+    np.testing.assert_allclose(theirs.qpoints, phonons.qpoints, atol=1e-12)
+    f = np.where(phonons.frequencies_thz > 0.01, phonons.frequencies_thz, 1.0)
+    ratio = (f[:, :, None] + f[:, None, :]) / (2 * np.sqrt(f[:, :, None] * f[:, None, :]))
+    rescaled = dataclasses.replace(
+        phonons, velocity_operator=phonons.velocity_operator * ratio[:, None], rotations=np.eye(3)[None]
+    )
+    ours = two_channel(rescaled, gamma, temperatures, cutoff_thz=0.01)
+    # Constants (1e-6) and the sensitivity of near-degenerate pairs to rounding of the eigenvectors.
+    np.testing.assert_allclose(np.diagonal(ours.total, axis1=1, axis2=2), theirs.kappa[0, :, :3], rtol=1e-4)
 
 
 def test_spectrum_adds_up_to_the_conductivity(cucl):
