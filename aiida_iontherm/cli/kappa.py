@@ -1,4 +1,4 @@
-"""``iontherm kappa``: two-channel conductivity of a folder that phonopy or phono3py left behind."""
+"""``iontherm kappa``: two-channel conductivity of a folder of force constants."""
 
 from __future__ import annotations
 
@@ -57,7 +57,9 @@ _SAME = 1e-12
 def kappa(directory: Path, output: Path | None, as_json: bool, **options: Any) -> None:
     """Compute the lattice thermal conductivity, particle-like and wave-like, from force constants in DIRECTORY.
 
-    DIRECTORY is a folder of phonopy or phono3py. Linewidths come from its third order, or from a table or a model.
+    DIRECTORY is a folder of phonopy or phono3py, or one with a POSCAR and the force constants of ShengBTE, q2r.x or
+    TDEP. Linewidths come from its third order, or from a table or a model.
+
     Stopped, the command goes on where it was when it is given again.
     """
     folder = output or Path.cwd() / f"iontherm-kappa-{_name(directory)}"
@@ -94,17 +96,13 @@ def _prepare(
 ) -> tuple[dict[str, Any], dict[str, np.ndarray], dict[str, np.ndarray] | None]:
     """Input of the task, the crystal, and the table of linewidths where there is one."""
     from aiida_iontherm.tasks.crystal import crystal_arrays
+    from aiida_iontherm.tasks.crystal_directory import find_third_order, load_crystal
     from aiida_iontherm.tasks.linewidth_files import read_linewidths
-    from aiida_iontherm.tasks.phonopy_directory import (
-        has_third_order,
-        load_phono3py_directory,
-        load_phonopy_directory,
-    )
 
     if options["table"] and options["model"]:
         raise UserError("linewidths come from a table or from a model, not from both")
     given = bool(options["table"] or options["model"])
-    third = not given and has_third_order(directory)
+    third = not given and find_third_order(directory)
     if not given and not third:
         tables = sorted(path.name for path in directory.glob("kappa-*.hdf5")) if directory.is_dir() else []
         hint = f" (there is {tables[0]})" if tables else ""
@@ -116,13 +114,13 @@ def _prepare(
     if options["table"]:
         table = read_linewidths(options["table"], options["quantity"], options["unit"], remark)
     temperatures = sorted(set(options["temperatures"])) or [300.0]
-    load = load_phono3py_directory if third else load_phonopy_directory
     try:
-        crystal = load(
+        crystal = load_crystal(
             directory,
+            third=third,
             nac=options["nac"],
             symmetrise=options["symmetrise"],
-            supercell_matrix=_numbers(options["supercell"], "--supercell", 3) if options["supercell"] else None,
+            supercell_matrix=_divisions(options["supercell"], "--supercell") if options["supercell"] else None,
             remark=remark,
         )
     except FileNotFoundError as error:
@@ -159,6 +157,10 @@ def _mesh(text: str | None, option: str, default: float | None) -> list[int] | f
     words = text.replace(",", " ").split()
     if len(words) == 1:
         return _numbers(text, option, 1)[0]
+    return _divisions(text, option)
+
+
+def _divisions(text: str, option: str) -> list[int]:
     numbers = _numbers(text, option, 3)
     if any(n != int(n) or n < 1 for n in numbers):
         raise UserError(f"{option} needs positive whole divisions, not {text!r}")

@@ -23,6 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 from phonopy.harmonic.dynamical_matrix import DynamicalMatrixGL, DynamicalMatrixNAC
 
+from aiida_iontherm.physics.lattice.tensors import VOIGT
+
 Real = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 
@@ -72,7 +74,12 @@ class PolarCrystal:
 
 
 class EwaldDipoles:
-    """Gonze and Lee's reciprocal sum over dipoles."""
+    """Gonze and Lee's reciprocal sum over dipoles.
+
+    What depends on the wave vector is, for each pair of atoms, the tensor sum_G w(K) K_m K_n exp(2 pi i G (r_i - r_j))
+    with K = G + q and its three derivatives: 24 real weights of each G. The phases do not depend on q, so that all
+    points are one product of real matrices. Charges and masses follow, pair by pair.
+    """
 
     def __init__(self, dynamical_matrix: DynamicalMatrixGL) -> None:
         self.crystal = PolarCrystal.of(dynamical_matrix)
@@ -85,52 +92,71 @@ class EwaldDipoles:
             damping = np.sqrt(-(cutoff**2) * np.trace(self.crystal.dielectric) / 3 / 4 / np.log(1e-10))
         self._width = 4 * float(damping) ** 2
         self._vectors = _vectors_within(np.array(cell.cell, dtype=float), cutoff)
-        phases = np.exp(2j * np.pi * self._vectors @ self.crystal.positions.T)  # [G, n]
-        # Z_i,m,alpha exp(2 pi i G r_i) as [m, G, 3n]
-        self._charges = np.einsum("gi,ima->mgia", phases, self.crystal.born).reshape(3, len(phases), -1)
+        self._first, self._second = np.triu_indices(len(self.crystal.masses))
+        phases = 2 * np.pi * self._vectors @ self.crystal.positions.T  # [G, n]
+        apart = phases[:, self._first] - phases[:, self._second]
+        self._phases = np.concatenate([np.cos(apart), np.sin(apart)], axis=1).T.copy()  # [2 P, G]
+        self._charges = self._charges_of_pairs()
         self._on_site = self._sum_rule()
 
     def at(self, q_cartesian: Real) -> tuple[Complex, Complex]:
-        """Mass-weighted dynamical matrix [3n, 3n] and its derivatives [3, 3n, 3n] at a point in 1/Angstrom [3]."""
-        kept, weights, wave = self._terms(q_cartesian)
-        charges = self._charges[:, kept]
-        dipoles = np.einsum("gm,mga->ga", wave, charges)
-        matrix: Complex = dipoles.T @ (weights[:, None] * dipoles.conj()) - self._on_site
-        # d/dq of w(K) (K.Z)(K.Z)*: w changes with K eps K, and each K with q.
-        slopes = -2 * weights * (1 / self._norm(wave) + 1 / self._width)
-        slopes = slopes[:, None] * (wave @ self.crystal.dielectric)  # [G, 3]
-        derivative = np.empty((3, *matrix.shape), dtype=complex)
-        for a in range(3):
-            half = (slopes[:, a] / 2)[:, None] * dipoles + weights[:, None] * charges[a]
-            product = dipoles.T @ half.conj()
-            derivative[a] = product + product.conj().T
-        factors = self.crystal.mass_factors
-        scale = self.crystal.prefactor * factors[:, None] * factors[None, :]
-        matrix *= scale
-        derivative *= scale
-        return matrix, derivative
+        """Mass-weighted matrices [q, 3n, 3n] and their derivatives [q, 3, 3n, 3n] at points [q, 3] in 1/Angstrom."""
+        blocks = self._blocks(np.asarray(q_cartesian, dtype=float))
+        return blocks[:, 0] - self._on_site, blocks[:, 1:]
 
-    def _terms(self, q_cartesian: Real) -> tuple[NDArray[np.bool_], Real, Real]:
-        """Which reciprocal vectors count, their weights exp(-K eps K/width)/(K eps K), and K = G + q."""
-        wave = self._vectors + q_cartesian
+    def _blocks(self, q_cartesian: Real) -> Complex:
+        """Matrix and derivatives [q, 4, 3n, 3n], without the sum rule."""
+        n, count = len(self.crystal.masses), len(q_cartesian)
+        weights = self._weights(q_cartesian)  # [q, 4, 6, G]
+        sums = self._phases @ weights.reshape(-1, len(self._vectors)).T
+        by_pair = sums.reshape(2, len(self._first), count * 4, 6).swapaxes(0, 1)
+        charged = by_pair.reshape(len(self._first), -1, 6) @ self._charges
+        real, imaginary = charged.reshape(-1, 2, count * 4, 3, 3).swapaxes(0, 1)
+        result = np.empty((count * 4, n, 3, n, 3), dtype=complex)
+        # advanced indices come first: [P, q 4, 3, 3]
+        result[:, self._second, :, self._first] = (real - 1j * imaginary).swapaxes(-1, -2)
+        result[:, self._first, :, self._second] = real + 1j * imaginary
+        return result.reshape(count, 4, 3 * n, 3 * n)
+
+    def _weights(self, q_cartesian: Real) -> Real:
+        """Weights of each reciprocal vector in the Voigt components of the tensor and of its derivatives [q, 4, 6, G].
+
+        w(K) = exp(-K eps K/width)/(K eps K); d/dq_a of w K_m K_n is w' K_m K_n + w (delta_am K_n + delta_an K_m).
+        """
+        wave = (self._vectors[None] + q_cartesian[:, None]).swapaxes(1, 2)  # [q, 3, G]
         kept = np.linalg.norm(wave, axis=1) > _ZERO
-        wave = wave[kept]
-        norm = self._norm(wave)
-        return kept, np.exp(-norm / self._width) / norm, wave
+        turned = np.einsum("ab,qbg->qag", self.crystal.dielectric, wave)
+        norm = np.where(kept, np.sum(wave * turned, axis=1), 1.0)
+        strength = np.where(kept, np.exp(-norm / self._width) / norm, 0.0)
+        slopes = (-2 * strength * (1 / norm + 1 / self._width))[:, None] * turned
+        result = np.empty((len(q_cartesian), 4, 6, len(self._vectors)))
+        for v, (m, n) in enumerate(VOIGT):
+            product = wave[:, m] * wave[:, n]
+            result[:, 0, v] = strength * product
+            for a in range(3):
+                result[:, 1 + a, v] = slopes[:, a] * product
+            result[:, 1 + m, v] += strength * wave[:, n]
+            result[:, 1 + n, v] += strength * wave[:, m]
+        return result
 
-    def _norm(self, wave: Real) -> Real:
-        return np.einsum("ga,ab,gb->g", wave, self.crystal.dielectric, wave)
+    def _charges_of_pairs(self) -> Real:
+        """Z_i,ma Z_j,nb for each pair, with masses and prefactor, as a map from Voigt components mn to ab [P, 6, 9]."""
+        left, right = self.crystal.born[self._first], self.crystal.born[self._second]
+        products = np.einsum("pma,pnb->pmnab", left, right)
+        scale = self.crystal.prefactor / np.sqrt(self.crystal.masses[self._first] * self.crystal.masses[self._second])
+        columns = [products[:, m, n] if m == n else products[:, m, n] + products[:, n, m] for m, n in VOIGT]
+        return np.stack(columns, axis=1).reshape(len(scale), 6, 9) * scale[:, None, None]
 
     def _sum_rule(self) -> Complex:
         """Blocks on the diagonal [3n, 3n] that make a shift of the whole crystal cost nothing."""
-        kept, weights, wave = self._terms(np.zeros(3))
-        dipoles = np.einsum("gm,mga->ga", wave, self._charges[:, kept])
-        matrix = dipoles.T @ (weights[:, None] * dipoles.conj())
         n = len(self.crystal.masses)
-        sums = matrix.reshape(n, 3, n, 3).sum(axis=2)
+        root = np.sqrt(self.crystal.masses)
+        # without masses in the sum: a shift moves all atoms alike
+        matrix = self._blocks(np.zeros((1, 3)))[0, 0].reshape(n, 3, n, 3) * root[:, None, None, None]
+        sums = np.einsum("iajb,j->iab", matrix, root)
         blocks = np.zeros((n, 3, n, 3), dtype=complex)
         for i, block in enumerate(sums):
-            blocks[i, :, i, :] = (block + block.conj().T) / 2
+            blocks[i, :, i, :] = (block + block.conj().T) / (2 * self.crystal.masses[i])
         return blocks.reshape(3 * n, 3 * n)
 
 

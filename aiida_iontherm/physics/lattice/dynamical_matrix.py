@@ -87,9 +87,13 @@ class DynamicalMatrices:
             2 * np.pi * points @ self._lattice_vectors.T,
             2 * np.pi * points @ self._positions.T,
         )
-        if self._ewald is not None or self._wang is not None:
+        if self._ewald is not None:
+            more, more_derivatives = self._ewald.at(points @ self._reciprocal)
+            matrices += more
+            derivatives += more_derivatives
+        elif self._wang is not None:
             for q, matrix, derivative in zip(points, matrices, derivatives, strict=True):
-                more, more_derivative = self._long_range(q)
+                more, more_derivative = self._wang_at(q)
                 matrix += more
                 derivative += more_derivative
         return matrices, derivatives
@@ -98,12 +102,10 @@ class DynamicalMatrices:
         """Count the points whose matrices and derivatives stay within a number of bytes."""
         return max(1, int(limit_bytes / (4 * 16 * (3 * self.n_atoms) ** 2)))
 
-    def _long_range(self, q: Real) -> tuple[Complex, Complex]:
+    def _wang_at(self, q: Real) -> tuple[Complex, Complex]:
         cartesian = q @ self._reciprocal
-        if self._ewald is not None:
-            return self._ewald.at(cartesian)
         if self._wang is None or self._shares is None:
-            raise AssertionError("called for a crystal without long-range part")
+            raise AssertionError("called for a crystal without Wang's term")
         n = self.n_atoms
         sums = _lattice_sums(q[None], self._lattice_vectors, self._cell, self._shares.reshape(-1, n * n))
         apart = self._positions[None] - self._positions[:, None]  # r_j - r_i, fractional [n, n, 3]
