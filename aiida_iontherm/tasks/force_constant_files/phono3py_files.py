@@ -6,16 +6,12 @@ yaml text is parsed here by the safe loader and handed over as plain data.
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import lzma
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
-import yaml
 from ase import Atoms
 from phono3py import Phono3py
 from phono3py.file_IO import read_fc3_from_hdf5, write_fc2_to_hdf5, write_fc3_to_hdf5
@@ -30,8 +26,7 @@ from aiida_iontherm.tasks.force_constant_files.form import ForceConstants
 from aiida_iontherm.tasks.force_constant_files.objects import compact, full, nac_in_order, rows_of_phonopy
 from aiida_iontherm.tasks.force_constant_files.phonopy_files import DAMAGED
 from aiida_iontherm.tasks.force_constant_files.repetition import Repetition
-
-_OPENERS: dict[str, Any] = {".xz": lzma.open, ".lzma": lzma.open, ".gz": gzip.open, ".bz2": bz2.open}
+from aiida_iontherm.tasks.plain_yaml import plain_yaml
 
 
 @dataclass(frozen=True)
@@ -54,26 +49,6 @@ class YamlCells:
     nac: dict[str, Any] | None
 
 
-def safe_yaml(path: Path) -> dict[str, Any]:
-    """Plain data of a yaml file, compressed or not.
-
-    Raises
-    ------
-    ValueError
-        If it is not yaml, or asks for Python objects.
-    """
-    if not path.is_file():
-        raise ValueError(f"there is no file {path}")
-    try:
-        with _OPENERS.get(path.suffix, open)(path, "rb") as stream:
-            data = yaml.load(stream, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506, safe and fast
-    except (yaml.YAMLError, OSError, EOFError, lzma.LZMAError) as error:
-        raise ValueError(f"{path.name} is not plain yaml: {' '.join(str(error).split())}") from error
-    if not isinstance(data, dict):
-        raise ValueError(f"{path.name} holds no cell: is it a yaml file of phonopy or phono3py?")
-    return data
-
-
 def read_yaml_cells(path: Path, symprec: float = 1e-5) -> YamlCells:
     """Cells and charges of a yaml file of phonopy or phono3py.
 
@@ -82,7 +57,7 @@ def read_yaml_cells(path: Path, symprec: float = 1e-5) -> YamlCells:
     ValueError
         If the file is damaged or holds no cell.
     """
-    data = safe_yaml(path)
+    data = plain_yaml(path)
     is_third = "phono3py" in data
     try:
         found: Any = load_phono3py_yaml(data) if is_third else load_phonopy_yaml(data)

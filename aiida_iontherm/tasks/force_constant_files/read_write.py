@@ -251,11 +251,6 @@ def _stated_unit(file: Path, kind: str) -> str | None:
 
 def _with_all_around(path: Path, insist_on_charges: bool) -> ForceConstants:
     """Read what phonopy or phono3py left in a folder."""
-    folder = path if path.is_dir() else path.parent
-    wanted = [folder / f"{name}{ending}" for name in (*PHONOPY_YAML, *PHONO3PY_YAML) for ending in COMPRESSIONS]
-    for file in {path, *wanted} - {folder}:
-        if file.is_file():
-            phono3py_files.safe_yaml(file)  # phonopy's own loader would run what a file asks for
     nac = True if insist_on_charges else None
     try:
         if has_third_order(path):
