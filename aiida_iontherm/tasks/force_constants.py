@@ -1,4 +1,4 @@
-"""Task ``force-constants``: effective second- and third-order force constants from MD snapshots."""
+"""Task ``force-constants``: effective force constants of second to fourth order from MD snapshots."""
 
 from __future__ import annotations
 
@@ -23,14 +23,19 @@ class Input(TaskInput):
     structure: str = Field("structure.extxyz", description="Unit cell.")
     trajectory: str = Field("trajectory.npz", description="With snapshots and snapshot_forces.")
     supercell: tuple[PositiveInt, PositiveInt, PositiveInt]
-    cutoffs: tuple[float, float] = Field(description="Second and third order, Angstrom.")
+    cutoffs: tuple[float, ...] = Field(
+        min_length=1, max_length=3, description="Second, third (if wanted) and fourth (if wanted) order, Angstrom."
+    )
     fit_method: Literal["ridge", "least-squares"] = "ridge"
     blocks: int = Field(4, ge=2, description="Contiguous blocks of snapshots for cross-validation and jackknife.")
     reference: Literal["mean", "ideal"] = Field("mean", description="Positions to expand around.")
 
 
 def run(task: Task, task_input: Input) -> dict[str, Any]:
-    """Fit, and write ``force_constants.npz``: the fit to all snapshots first, then one for each block left out."""
+    """Fit, and write ``force_constants.npz``: the fit to all snapshots first, then one for each block left out.
+
+    The fourth order is a list: ``fc4_clusters`` [c, 4], and ``fc4_i`` [c, 3, 3, 3, 3] in eV/Angstrom^4 for each fit.
+    """
     try:
         unitcell = read_structures(task.folder / task_input.structure)[0]
         trajectory = read_npz(task.folder / task_input.trajectory)
@@ -51,7 +56,7 @@ def run(task: Task, task_input: Input) -> dict[str, Any]:
     supercell = to_atoms(phonopy.supercell)
     # hiphive counts an atom and its image as one beyond half the cell; 0.05 Angstrom keep clear of that edge.
     largest = max_cutoff(supercell.cell.array) - 0.05
-    cutoffs = (min(task_input.cutoffs[0], largest), min(task_input.cutoffs[1], largest))
+    cutoffs = tuple(min(cutoff, largest) for cutoff in task_input.cutoffs)
     displacements = reference_displacements(snapshots, supercell.positions, supercell.cell.array)
     task.progress("fit force constants", 0, len(snapshots), max_displacement=float(np.abs(displacements).max()))
 
@@ -73,9 +78,14 @@ def run(task: Task, task_input: Input) -> dict[str, Any]:
         )
     except ValueError as error:
         raise InputError(str(error)) from error
-    arrays: dict[str, np.ndarray] = {"fc2_0": fit.fc2, "fc3_0": fit.fc3}
-    for index, parameters in enumerate(fit.replicas, start=1):
-        arrays[f"fc2_{index}"], arrays[f"fc3_{index}"] = fit.basis.arrays(parameters)
+    arrays: dict[str, np.ndarray] = {}
+    for index, parameters in enumerate((fit.parameters, *fit.replicas)):
+        arrays[f"fc2_{index}"], third = fit.basis.arrays(parameters)
+        if third is not None:
+            arrays[f"fc3_{index}"] = third
+        fourth = fit.basis.fourth_order(parameters)
+        if fourth is not None:
+            arrays["fc4_clusters"], arrays[f"fc4_{index}"] = fourth.clusters, fourth.tensors
     arrays |= {
         "fits": np.array(1 + len(fit.replicas)),
         "unitcell": cell.cell.array,

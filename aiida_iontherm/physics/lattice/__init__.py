@@ -39,11 +39,21 @@ from aiida_iontherm.physics.lattice.dynamical_matrix import (
     DynamicalMatrices,
 )
 from aiida_iontherm.physics.lattice.fc_basis import (
+    ClusterTensors,
     ForceConstantBasis,
+)
+from aiida_iontherm.physics.lattice.fc_modes import (
+    SupercellModes,
+)
+from aiida_iontherm.physics.lattice.force_constant_convergence import (
+    ForceConstantConvergence,
+    convergence_with_cutoffs,
+    convergence_with_snapshots,
 )
 from aiida_iontherm.physics.lattice.force_constants import (
     EffectiveForceConstants,
     fit_force_constants,
+    fit_in_basis,
     reference_displacements,
 )
 from aiida_iontherm.physics.lattice.grueneisen import (
@@ -115,6 +125,11 @@ from aiida_iontherm.physics.lattice.scattering_models import (
     slack_scattering,
     umklapp_and_proportional,
 )
+from aiida_iontherm.physics.lattice.self_consistent_phonons import (
+    NotSelfConsistentError,
+    SelfConsistentPhonons,
+    self_consistent_phonons,
+)
 from aiida_iontherm.physics.lattice.sites import (
     Site,
     SpaceGroup,
@@ -139,6 +154,7 @@ from aiida_iontherm.physics.lattice.two_channel import (
 
 __all__ = [
     "AvoidedCrossing",
+    "ClusterTensors",
     "ConductivityFit",
     "ConstantScattering",
     "Displacements",
@@ -146,17 +162,21 @@ __all__ = [
     "EffectiveForceConstants",
     "EinsteinFit",
     "ForceConstantBasis",
+    "ForceConstantConvergence",
     "GivenLinewidths",
+    "NotSelfConsistentError",
     "PairSum",
     "Phonons",
     "PointDefectScattering",
     "ProportionalScattering",
     "RegimeShares",
     "ScatteringModel",
+    "SelfConsistentPhonons",
     "Site",
     "SmoothLinewidths",
     "SpaceGroup",
     "SumOfScattering",
+    "SupercellModes",
     "ThreePhononScattering",
     "TwoChannel",
     "UmklappScattering",
@@ -175,6 +195,8 @@ __all__ = [
     "by_species",
     "check_linewidths",
     "classify",
+    "convergence_with_cutoffs",
+    "convergence_with_snapshots",
     "cumulative",
     "degenerate_sets",
     "direction_projected_dos",
@@ -184,6 +206,7 @@ __all__ = [
     "fit_conductivity",
     "fit_einstein",
     "fit_force_constants",
+    "fit_in_basis",
     "grueneisen_from_third_order",
     "grueneisen_from_volumes",
     "imaginary_weight",
@@ -210,6 +233,7 @@ __all__ = [
     "reciprocal_operations",
     "reference_displacements",
     "regime_shares",
+    "self_consistent_phonons",
     "share_distribution",
     "site_projected_dos",
     "slack_scattering",

@@ -1,26 +1,30 @@
 """Effective force constants at temperature, fitted to snapshots of molecular dynamics.
 
-The temperature-dependent effective potential of Hellman et al., Phys. Rev. B 87, 104111 (2013): the harmonic and
-third-order force constants that best reproduce, in the least-squares sense, the forces along a trajectory at T.
+The temperature-dependent effective potential of Hellman et al., Phys. Rev. B 87, 104111 (2013): the force constants of
+second to fourth order that best reproduce, in the least-squares sense, the forces along a trajectory at T.
 Neighbouring snapshots are correlated, so error bars and the test error come from leaving out contiguous blocks of
 the trajectory (delete-one-block jackknife), never from leaving out single snapshots.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 
-from aiida_iontherm.physics.lattice.fc_basis import ForceConstantBasis
+from aiida_iontherm.physics.lattice.fc_basis import ClusterTensors, ForceConstantBasis
+from aiida_iontherm.physics.lattice.fc_normal_equations import NormalEquations, RidgeSolver, Triangle, rank_update
+from aiida_iontherm.physics.lattice.fc_rows import SiteRows
 
 FIT_METHODS = ("ridge", "least-squares")
 # Relative to parameters scaled to unit variance of the rows: from no effect to one that dominates.
-_RIDGE_STRENGTHS = np.concatenate([[0.0], np.logspace(-10, -1, 10)])
-_SINGULAR = 1e-12  # eigenvalues of the scaled normal matrix below this share of the largest are rounding
+_RIDGE_STRENGTHS = (0.0, 1e-9, 1e-7, 1e-5, 1e-3, 1e-1)  # then the decades on both sides of the best of them
+_WORSE = 1.02  # a test error this far above the best ends the search: with growing bias it only grows
+_ROUNDING = 1e-13  # of the sum of squared forces: a test error is a difference of such sums
+_VIEWS_AT_ONCE = 512  # columns of one rank update: enough for the speed of matrix products, some 100 MB of rows
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,11 @@ class EffectiveForceConstants:
     Attributes
     ----------
     fc2, fc3
-        Compact arrays of phonopy and phono3py: [n, N, 3, 3] in eV/Angstrom^2 and [n, N, N, 3, 3, 3] in eV/Angstrom^3.
+        Compact arrays of phonopy and phono3py: [n, N, 3, 3] in eV/Angstrom^2 and [n, N, N, 3, 3, 3] in eV/Angstrom^3
+        (``None`` without a third-order cutoff).
+    fc4
+        Fourth order in eV/Angstrom^4 as a list of clusters, for its dense array fits no memory; ``None`` without a
+        fourth-order cutoff.
     p2s
         Supercell index of each primitive atom, the first axis of the arrays [n].
     parameters
@@ -51,7 +59,8 @@ class EffectiveForceConstants:
     """
 
     fc2: NDArray[np.float64]
-    fc3: NDArray[np.float64]
+    fc3: NDArray[np.float64] | None
+    fc4: ClusterTensors | None
     p2s: NDArray[np.int64]
     parameters: NDArray[np.float64]
     replicas: NDArray[np.float64]
@@ -64,32 +73,6 @@ class EffectiveForceConstants:
     r2_test: float
 
 
-@dataclass(frozen=True)
-class _Normal:
-    """Sums over snapshots that a least-squares fit needs: rows^T rows, rows^T forces, forces^2, forces, count."""
-
-    matrix: NDArray[np.float64]
-    vector: NDArray[np.float64]
-    square: float
-    sum: float
-    count: int
-
-    def __sub__(self, other: _Normal) -> _Normal:
-        return _Normal(
-            self.matrix - other.matrix,
-            self.vector - other.vector,
-            self.square - other.square,
-            self.sum - other.sum,
-            self.count - other.count,
-        )
-
-    def squared_error(self, parameters: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Sum of squared residuals of each column of parameters [p, k]."""
-        quadratic = np.einsum("pk,pk->k", parameters, self.matrix @ parameters)
-        # Rounding of the difference of large numbers may go below zero for a perfect fit.
-        return np.maximum(self.square - 2 * self.vector @ parameters + quadratic, 0.0)
-
-
 def fit_force_constants(
     primitive: Atoms,
     supercell: Atoms,
@@ -100,9 +83,11 @@ def fit_force_constants(
     fit_method: str = "ridge",
     blocks: int = 4,
     symprec: float = 1e-5,
+    rotational_sum_rules: bool = False,
+    memory: float = 2.0,
     progress: Callable[[int, int], None] | None = None,
 ) -> EffectiveForceConstants:
-    """Fit second- and third-order force constants, acoustic sum rules and crystal symmetry imposed.
+    """Fit force constants of second to fourth order, acoustic sum rules and crystal symmetry imposed.
 
     Parameters
     ----------
@@ -113,60 +98,77 @@ def fit_force_constants(
     forces
         Forces in eV/Angstrom [m, N, 3].
     cutoffs
-        Second- and third-order cutoff in Angstrom.
+        Cutoffs in Angstrom of second, second and third, or second to fourth order.
     fit_method
         ``"ridge"``: the regularisation that predicts left-out blocks best. ``"least-squares"``: none.
     blocks
         Number of contiguous blocks of snapshots, at least two.
     symprec
         Tolerance of the symmetry search in Angstrom; the one phonopy is given.
+    rotational_sum_rules
+        Also impose the Born-Huang and Huang rules on the second order (`ForceConstantBasis`).
+    memory
+        In GB, for the normal equations of the blocks, a triangle of p^2/2 numbers each; those beyond it wait in a
+        temporary file. A square of p^2 numbers to work in comes on top of it.
     progress
-        Called with snapshots done and their number.
+        Called with the snapshots worked off (a share of the work, spread over atoms) and their number.
 
     Raises
     ------
     ValueError
-        If shapes, cutoffs or the method do not fit, or there are fewer equations than parameters.
+        If shapes, cutoffs or the method do not fit, there are fewer equations than parameters, or the snapshots leave
+        parameters of a fit without regularisation undetermined.
     """
-    moved, pulled = np.asarray(displacements, dtype=float), np.asarray(forces, dtype=float)
-    shape = (len(moved), len(supercell), 3)
-    if moved.shape != shape or pulled.shape != shape:
-        raise ValueError(f"displacements {moved.shape} and forces {pulled.shape} must both be [m, {len(supercell)}, 3]")
-    if not (np.isfinite(moved).all() and np.isfinite(pulled).all()):
-        raise ValueError("displacements or forces hold values that are not numbers")
-    if fit_method not in FIT_METHODS:
-        raise ValueError(f"fit_method must be one of {', '.join(FIT_METHODS)}, not {fit_method!r}")
-    if not 2 <= blocks <= len(moved):
-        raise ValueError(f"{len(moved)} snapshots cannot be split into {blocks} blocks: need 2 to {len(moved)}")
-    basis = ForceConstantBasis(primitive, supercell, cutoffs, symprec)
+    moved, pulled = _checked_snapshots(displacements, forces, len(supercell))
+    _check_method(fit_method, blocks, len(moved))
+    basis = ForceConstantBasis(primitive, supercell, cutoffs, symprec, rotational_sum_rules=rotational_sum_rules)
+    return fit_in_basis(basis, moved, pulled, fit_method=fit_method, blocks=blocks, memory=memory, progress=progress)
+
+
+def fit_in_basis(
+    basis: ForceConstantBasis,
+    displacements: ArrayLike,
+    forces: ArrayLike,
+    *,
+    fit_method: str = "ridge",
+    blocks: int = 4,
+    memory: float = 2.0,
+    progress: Callable[[int, int], None] | None = None,
+) -> EffectiveForceConstants:
+    """Fit as `fit_force_constants` does, for a basis at hand (many fits of one crystal share it)."""
+    moved, pulled = _checked_snapshots(displacements, forces, basis.atoms)
+    _check_method(fit_method, blocks, len(moved))
+    if not (moved.any() and pulled.any()):
+        raise ValueError("all displacements or all forces are zero: there is nothing to fit")
     equations = pulled.size - pulled.size // blocks
     if equations < basis.n_parameters:
         raise ValueError(
             f"{basis.n_parameters} parameters cannot be fitted to {equations} forces: add snapshots or shorten cutoffs"
         )
-    parts = _normal_equations(basis, moved, pulled, blocks, progress)
-    total = _summed(parts)
-    strengths = _RIDGE_STRENGTHS if fit_method == "ridge" else _RIDGE_STRENGTHS[:1]
-    left_out = [_solve(total - part, strengths) for part in parts]
-    errors = np.array([part.squared_error(fits) for part, fits in zip(parts, left_out, strict=True)])
-    best = int(errors.sum(axis=0).argmin())
-    parameters = _solve(total, strengths[best : best + 1])
-    variance = total.square - total.sum**2 / total.count
-    train, test = float(total.squared_error(parameters)[0]), float(errors[:, best].sum())
-    fc2, fc3 = basis.arrays(parameters[:, 0])
+    parts = _normal_equations(basis, moved, pulled, blocks, memory, progress)
+    solver = RidgeSolver(basis.n_parameters)
+    strength, replicas, squared_test = _cross_validate(solver, parts, fit_method)
+    parameters = solver.solve(parts, strength)
+    if parameters is None:
+        raise ValueError(_UNDETERMINED)
+    total, count = sum(part.sum for part in parts), sum(part.count for part in parts)
+    variance = sum(part.square for part in parts) - total**2 / count
+    squared_train = sum(part.squared_error(parameters) for part in parts)
+    fc2, fc3 = basis.arrays(parameters)
     return EffectiveForceConstants(
         fc2=fc2,
         fc3=fc3,
+        fc4=basis.fourth_order(parameters),
         p2s=basis.p2s,
-        parameters=parameters[:, 0],
-        replicas=np.array([fits[:, best] for fits in left_out]),
+        parameters=parameters,
+        replicas=replicas,
         basis=basis,
         n_parameters=basis.n_parameters,
-        ridge_strength=float(strengths[best]),
-        rmse_train=float(np.sqrt(train / total.count)),
-        r2_train=1 - train / variance,
-        rmse_test=float(np.sqrt(test / total.count)),
-        r2_test=1 - test / variance,
+        ridge_strength=strength,
+        rmse_train=float(np.sqrt(squared_train / count)),
+        r2_train=1 - squared_train / variance,
+        rmse_test=float(np.sqrt(squared_test / count)),
+        r2_test=1 - squared_test / variance,
     )
 
 
@@ -200,56 +202,117 @@ def reference_displacements(positions: ArrayLike, ideal_positions: ArrayLike, ce
     return displacements - displacements.mean(axis=1, keepdims=True)
 
 
+_UNDETERMINED = (
+    "the snapshots leave some parameters undetermined: add snapshots, shorten cutoffs or take fit_method='ridge'"
+)
+
+
+def _checked_snapshots(
+    displacements: ArrayLike, forces: ArrayLike, atoms: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    moved, pulled = np.asarray(displacements, dtype=float), np.asarray(forces, dtype=float)
+    shape = (len(moved), atoms, 3)
+    if moved.shape != shape or pulled.shape != shape:
+        raise ValueError(f"displacements {moved.shape} and forces {pulled.shape} must both be [m, {atoms}, 3]")
+    if not (np.isfinite(moved).all() and np.isfinite(pulled).all()):
+        raise ValueError("displacements or forces hold values that are not numbers")
+    return moved, pulled
+
+
+def _check_method(fit_method: str, blocks: int, snapshots: int) -> None:
+    if fit_method not in FIT_METHODS:
+        raise ValueError(f"fit_method must be one of {', '.join(FIT_METHODS)}, not {fit_method!r}")
+    if not 2 <= blocks <= snapshots:
+        raise ValueError(f"{snapshots} snapshots cannot be split into {blocks} blocks: need 2 to {snapshots}")
+
+
 def _normal_equations(
     basis: ForceConstantBasis,
     displacements: NDArray[np.float64],
     forces: NDArray[np.float64],
     blocks: int,
+    memory: float,
     progress: Callable[[int, int], None] | None,
-) -> list[_Normal]:
-    """Set up the normal equations of each contiguous block, with one snapshot's rows in memory at a time."""
+) -> list[NormalEquations]:
+    """Sum up each contiguous block, for one kind of atom after the other."""
+    size = basis.n_parameters
+    in_memory = int(memory / Triangle.gigabytes(size))
+    members = np.array_split(np.arange(len(forces)), blocks)
     parts = []
-    done = 0
-    for members in np.array_split(np.arange(len(forces)), blocks):
-        matrix = np.zeros((basis.n_unconstrained, basis.n_unconstrained))
-        vector = np.zeros(basis.n_unconstrained)
-        for index in members:
-            rows = basis.fit_rows(displacements[index])
-            matrix += rows.T @ rows
-            vector += rows.T @ basis.forces_in_row_order(forces[index])
-            done += 1
-            if progress is not None:
-                progress(done, len(forces))
-        null = basis.null_space
-        block = forces[members]
+    for number, block in enumerate(members):
+        pulled = forces[block]
+        matrix = Triangle(size, scratch=number >= in_memory)
         parts.append(
-            _Normal(
-                null.T @ (null.T @ matrix).T,
-                null.T @ vector,
-                float(np.sum(block**2)),
-                float(np.sum(block)),
-                block.size,
-            )
+            NormalEquations(matrix, np.zeros(size), float(np.sum(pulled**2)), float(np.sum(pulled)), pulled.size)
         )
+    work = len(forces) * len(basis.p2s)
+    done = 0
+    for columns, sites in _kinds(basis):
+        square = np.empty((len(columns), len(columns)), order="F")
+        for part, block in zip(parts, members, strict=True):
+            square[:] = 0.0
+            vector = np.zeros(len(columns))
+            for chunk in _chunks(block, len(basis.translations)):
+                seen = basis.seen(displacements[chunk])
+                for site, rows in sites.items():
+                    rank_update(square, vector, rows.rows(seen), basis.site_forces(forces[chunk], site))
+                    done += len(chunk)
+                    if progress is not None:
+                        progress(done * len(forces) // work, len(forces))
+            part.matrix.add(columns, square)
+            part.vector[columns] += vector
+        del square
     return parts
 
 
-def _summed(parts: list[_Normal]) -> _Normal:
-    return _Normal(
-        np.sum([p.matrix for p in parts], axis=0),
-        np.sum([p.vector for p in parts], axis=0),
-        sum(p.square for p in parts),
-        sum(p.sum for p in parts),
-        sum(p.count for p in parts),
-    )
+def _kinds(basis: ForceConstantBasis) -> Iterator[tuple[NDArray[np.int64], dict[int, SiteRows]]]:
+    """Primitive atoms whose forces depend on the same parameters, with these and the rows of each atom."""
+    groups: dict[bytes, list[int]] = {}
+    for site in range(len(basis.p2s)):
+        groups.setdefault(basis.site_parameters(site).tobytes(), []).append(site)
+    for sites in groups.values():
+        rows = {site: basis.site_rows(site) for site in sites}
+        yield rows[sites[0]].columns, rows
 
 
-def _solve(normal: _Normal, strengths: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Parameters [p, k] for each ridge strength; second- and third-order columns are brought to one scale first."""
-    diagonal = np.diag(normal.matrix)
-    scale = np.where(diagonal > 0, 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0)), 0.0)
-    eigenvalues, vectors = np.linalg.eigh(normal.matrix * scale[:, None] * scale[None, :])
-    kept = eigenvalues > _SINGULAR * eigenvalues[-1]
-    projected = vectors.T @ (scale * normal.vector)
-    inverse = np.where(kept, 1.0, 0.0)[:, None] / (np.where(kept, eigenvalues, 1.0)[:, None] + strengths[None, :])
-    return scale[:, None] * (vectors @ (projected[:, None] * inverse))
+def _chunks(block: NDArray[np.int64], views: int) -> list[NDArray[np.int64]]:
+    """Parts of a block whose snapshots, seen from every lattice translation, make one rank update."""
+    per_chunk = max(1, _VIEWS_AT_ONCE // views)
+    return np.array_split(block, -(-len(block) // per_chunk))
+
+
+def _cross_validate(
+    solver: RidgeSolver, parts: Sequence[NormalEquations], fit_method: str
+) -> tuple[float, NDArray[np.float64], float]:
+    """Ridge strength that predicts left-out blocks best, its fits [blocks, p] and their summed squared error."""
+    limit, best = np.inf, None
+    rounding = _ROUNDING * sum(part.square for part in parts)
+    for strength in _RIDGE_STRENGTHS if fit_method == "ridge" else (0.0,):
+        found = _leave_blocks_out(solver, parts, strength, max(_WORSE * limit, rounding))
+        if found is None and best is not None:
+            break
+        if found is not None and found[2] < limit - rounding:
+            limit, best = found[2], found
+    if best is None:
+        raise ValueError(_UNDETERMINED)
+    for strength in (best[0] / 10, best[0] * 10) if best[0] else ():
+        found = _leave_blocks_out(solver, parts, strength, limit)
+        if found is not None and found[2] < limit - rounding:
+            limit, best = found[2], found
+    return best
+
+
+def _leave_blocks_out(
+    solver: RidgeSolver, parts: Sequence[NormalEquations], strength: float, limit: float
+) -> tuple[float, NDArray[np.float64], float] | None:
+    """Fit without each block in turn; ``None`` where a fit is undetermined or the summed error passes the limit."""
+    fits, error = [], 0.0
+    for part in parts:
+        fit = solver.solve([other for other in parts if other is not part], strength)
+        if fit is None:
+            return None
+        fits.append(fit)
+        error += part.squared_error(fit)
+        if error > limit:
+            return None
+    return strength, np.array(fits), error
