@@ -9,6 +9,7 @@ from aiida_iontherm.cli.lazy import LazyGroup
 
 COMMANDS = {
     "engines": "aiida_iontherm.cli.catalogue:engines",
+    "harmonic": "aiida_iontherm.cli.harmonic:harmonic",
     "kappa": "aiida_iontherm.cli.kappa:kappa",
     "materials": "aiida_iontherm.cli.catalogue:materials",
     "protocols": "aiida_iontherm.cli.catalogue:protocols",

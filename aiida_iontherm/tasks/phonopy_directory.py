@@ -29,12 +29,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from aiida_iontherm.physics.lattice.cells import primitive_cell_by_symmetry
 from aiida_iontherm.physics.lattice.conversion import phonopy_from_phono3py
-from aiida_iontherm.physics.lattice.plausibility import (
-    check_crystal,
-    check_stiffness,
-    symmetry_residual,
-    translation_residual,
+from aiida_iontherm.physics.lattice.plausibility import check_crystal
+from aiida_iontherm.tasks.phonopy_checks import (
+    LARGEST_SYMMETRY_RESIDUAL,
+    NOTABLE_RESIDUAL,
+    check_finite,
+    check_forces,
+    check_harmonic,
+    check_nac,
+    check_shape,
 )
+from aiida_iontherm.tasks.plain_yaml import plain_yaml
 
 if TYPE_CHECKING:
     from phono3py import Phono3py
@@ -54,25 +59,10 @@ FORCE_CONSTANTS = ("FORCE_CONSTANTS", "force_constants.hdf5", "fc2.hdf5")
 FORCES = ("FORCE_SETS",)
 THIRD_ORDER = ("fc3.hdf5", "FORCES_FC3")
 
-LARGEST_SYMMETRY_RESIDUAL = 0.1
-"""Of the largest force constant; more means other sites, see `symmetry_residual`. In the 49 sets of the Kyoto database
-symmetrising changes force constants by 1.6 per cent of the largest at most."""
-
-NOTABLE_RESIDUAL = 0.01
-"""Of the largest force constant: what forces converged to the usual 1e-3 eV/Angstrom leave."""
-
-LARGEST_DRIFT = 0.001
-"""In eV/Angstrom^2: an atom of 30 amu on such a spring vibrates at 0.09 THz, as low as acoustic modes are told from
-imaginary ones."""
-
 SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the compiled one is ten times faster
 
 SAME_SITE_A = 0.01
 """In Angstrom: coordinates in files are rounded, to 1e-6 at worst; different sites are far more apart."""
-
-LEAST_CORRELATION = 0.1
-"""Of forces with the displacements they oppose. The 49 sets of the Kyoto database have 0.3 and more; forces listed for
-other atoms have none."""
 
 # What phonopy, phono3py and the readers under them raise for files that are not what their names say.
 _UNREADABLE = (
@@ -176,7 +166,7 @@ def load_phonopy_directory(
     else:
         layout = _layout(folder, given, PHONOPY_YAML, "phonopy", supercell_matrix, primitive_matrix)
         phonopy = _load_phonopy(layout, nac, symmetrise, symprec, say)
-    _check_harmonic(phonopy, say)
+    check_harmonic(phonopy, say)
     return phonopy
 
 
@@ -209,7 +199,7 @@ def load_phono3py_directory(
     folder, given = _folder(path)
     layout = _layout(folder, given, PHONO3PY_YAML, "phono3py", supercell_matrix, primitive_matrix)
     phono3py = _load_phono3py(layout, nac, symmetrise, symprec, say, third_order=True)
-    _check_harmonic(phonopy_from_phono3py(phono3py), say)
+    check_harmonic(phonopy_from_phono3py(phono3py), say)
     return phono3py
 
 
@@ -299,6 +289,7 @@ def _layout(
     if file is not None:
         if supercell_matrix is not None:
             raise ValueError(f"{file.name} tells the supercell itself: leave out the supercell matrix")
+        plain_yaml(file)
         return _Layout(folder, file, None, None, None, primitive)
     unit_cell = _find(folder, UNIT_CELLS)
     if unit_cell is None:
@@ -403,15 +394,17 @@ def _load_phonopy(layout: _Layout, nac: bool | None, symmetrise: bool | None, sy
             symprec=symprec,
             log_level=0,
         )
-    _check_nac(phonopy.nac_params, nac, folder)
+    check_nac(phonopy.nac_params, nac, folder)
     _check_supercell(phonopy, layout, say)
     dataset = phonopy.dataset
     if phonopy.force_constants is not None:
         origin = constants.name if constants is not None else layout.cell_file
-        _check_shape(phonopy.force_constants, len(phonopy.primitive), len(phonopy.supercell), origin, layout)
+        check_shape(
+            phonopy.force_constants, len(phonopy.primitive), len(phonopy.supercell), origin, layout.cell_file, folder
+        )
         say(f"force constants of {origin}, cell of {layout.cell_file}")
         if symmetrise:
-            _check_finite(phonopy.force_constants, origin)
+            check_finite(phonopy.force_constants, origin)
             phonopy.symmetrize_force_constants(show_drift=False, use_symfc_projector=True)
             say("force constants were symmetrised (sum rules, permutations, space group), as asked for")
     elif dataset is None or not forces_in_dataset(dataset):
@@ -421,7 +414,7 @@ def _load_phonopy(layout: _Layout, nac: bool | None, symmetrise: bool | None, sy
         )
     else:
         origin = forces.name if forces is not None else layout.cell_file
-        _check_forces(dataset, origin)
+        check_forces(dataset, origin)
         several = "displacements" in dataset
         with _reading(layout, say):
             phonopy.produce_force_constants(
@@ -472,7 +465,7 @@ def _load_phono3py(
             symprec=symprec,
             log_level=0,
         )
-    _check_nac(phono3py.nac_params, nac, folder)
+    check_nac(phono3py.nac_params, nac, folder)
     if phono3py.nac_params is not None:
         # phono3py converts lengths and forces to Angstrom and eV, but takes the factor of the program they come from.
         units = get_physical_units()
@@ -480,7 +473,7 @@ def _load_phono3py(
     third, second = phono3py.dataset, phono3py.phonon_dataset
     for dataset, origin in ((third, forces_fc3), (second, forces_fc2)):
         if dataset is not None and forces_in_dataset(dataset):
-            _check_forces(dataset, origin.name if origin else layout.cell_file)
+            check_forces(dataset, origin.name if origin else layout.cell_file)
     with_third = third is not None and forces_in_dataset(third)
     own_second = phono3py.phonon_supercell_matrix is not None
     with_second = second is not None and forces_in_dataset(second) if own_second else with_third
@@ -501,8 +494,8 @@ def _load_phono3py(
     for name, sizes in cells.items():
         array = getattr(phono3py, name)
         if array is not None:
-            _check_shape(array, *sizes, f"{name}.hdf5", layout)
-            _check_finite(array, f"{name}.hdf5")
+            check_shape(array, *sizes, f"{name}.hdf5", layout.cell_file, folder)
+            check_finite(array, f"{name}.hdf5")
             say(f"{name} of {name}.hdf5, cell of {layout.cell_file}")
     _produce_phono3py(phono3py, layout, symmetrise, say, third_order=third_order)
     return phono3py
@@ -610,96 +603,3 @@ def _check_supercell(phonopy: Phonopy, layout: _Layout, say: Remark) -> None:
             f"{layout.folder.name}: the supercell of {layout.cell_file} is not that of "
             f"{(structure or displacements or layout.folder).name}: DIM is wrong, or the files belong to different runs"
         )
-
-
-def _check_harmonic(phonopy: Phonopy, say: Remark) -> None:
-    """Refuse what is no crystal or has force constants of another one; remark on what may be missing."""
-    check_crystal(phonopy.unitcell)
-    _check_finite(phonopy.force_constants, "the second order")
-    check_stiffness(phonopy)
-    residual = symmetry_residual(phonopy)
-    if residual > LARGEST_SYMMETRY_RESIDUAL:
-        raise ValueError(
-            f"force constants change by {residual:.0%} of the largest under the symmetry of the cell: they belong to "
-            "another cell, or list its atoms in another order"
-        )
-    if residual > NOTABLE_RESIDUAL:
-        say(f"force constants break the symmetry of the crystal by {residual:.1%} of the largest: see `symmetrise`")
-    drift = translation_residual(phonopy)
-    if drift > LARGEST_DRIFT:
-        say(
-            f"force constants break the acoustic sum rule by up to {drift:.2g} eV/Angstrom^2: acoustic frequencies at "
-            "Gamma do not vanish, see `symmetrise`"
-        )
-    species = sorted(set(phonopy.primitive.symbols))
-    if phonopy.nac_params is None and len(species) > 1:
-        say(
-            f"no Born charges: {'-'.join(species)} is most likely polar, and the splitting of longitudinal and "
-            "transverse optical modes at long waves is missing"
-        )
-    if len(phonopy.primitive_symmetry.symmetry_operations["rotations"]) == 1 and len(phonopy.primitive) > 1:
-        say(
-            f"no symmetry was found in the primitive cell of {len(phonopy.primitive)} atoms: if it has some, give a "
-            "larger symprec; if it is a snapshot or a glass, phonons on a mesh have no meaning"
-        )
-
-
-def _check_nac(parameters: Any, nac: bool | None, folder: Path) -> None:
-    """Refuse Born charges that are missing though insisted on, or not those of a stable crystal."""
-    if parameters is None:
-        if nac:
-            raise FileNotFoundError(
-                f"{folder.name} has no BORN file (nor Born charges in its yaml file): add it, or calculate without the "
-                "non-analytical term"
-            )
-        return
-    dielectric = np.asarray(parameters["dielectric"], dtype=float)
-    if not (np.all(np.isfinite(dielectric)) and np.all(np.isfinite(parameters["born"]))):
-        raise ValueError(f"{folder.name}: the Born charges or the dielectric tensor are not finite numbers")
-    if np.linalg.eigvalsh((dielectric + dielectric.T) / 2).min() < 1:
-        raise ValueError(f"{folder.name}: the dielectric tensor has an eigenvalue below 1: check BORN, line 2")
-
-
-def _check_finite(array: NDArray[np.float64], origin: str) -> None:
-    if not np.all(np.isfinite(array)):
-        raise ValueError(f"{origin} holds force constants that are not finite numbers: make it anew")
-
-
-def _check_shape(array: NDArray[np.float64], primitive: int, supercell: int, origin: str, layout: _Layout) -> None:
-    """Refuse force constants for another number of atoms."""
-    if array.shape[1] != supercell or len(array) not in (primitive, supercell):
-        raise ValueError(
-            f"{layout.folder.name}: {origin} has force constants of {array.shape[0]} x {array.shape[1]} atoms, but "
-            f"{layout.cell_file} has a primitive cell of {primitive} and a supercell of {supercell}: they belong to "
-            "another supercell, or DIM or PRIMITIVE_AXES are wrong"
-        )
-
-
-def _check_forces(dataset: Any, origin: str) -> None:
-    """Refuse forces that are not finite, or do not oppose the displacements they are listed with."""
-    if "displacements" in dataset:
-        moved, forces = np.asarray(dataset["displacements"]), np.asarray(dataset["forces"])
-        _check_run(moved, forces, origin)
-        opposed = -float(np.sum(moved * forces)) / float(np.linalg.norm(moved) * np.linalg.norm(forces))
-    else:
-        shares = []
-        for number, first in enumerate(dataset["first_atoms"], start=1):
-            if "forces" not in first:
-                continue
-            moved, forces = np.asarray(first["displacement"]), np.asarray(first["forces"])
-            _check_run(moved, forces, f"{origin}, displacement {number}")
-            largest = np.linalg.norm(forces, axis=1).max()
-            shares.append(-float(moved @ forces[first["number"]]) / float(np.linalg.norm(moved) * largest))
-        opposed = float(np.mean(shares))
-    if not opposed > LEAST_CORRELATION:
-        raise ValueError(
-            f"{origin}: forces do not oppose the displacements they are listed with: they belong to another supercell, "
-            "or list its atoms in another order"
-        )
-
-
-def _check_run(displacement: NDArray[np.float64], forces: NDArray[np.float64], origin: str) -> None:
-    if not (np.all(np.isfinite(displacement)) and np.all(np.isfinite(forces))):
-        raise ValueError(f"{origin} holds displacements or forces that are not finite: did this run end well?")
-    if not (np.any(forces) and np.any(displacement)):
-        raise ValueError(f"{origin} holds displacements or forces that are all zero: did this run end well?")

@@ -319,7 +319,7 @@ def test_truncated_files(alloy: Phonopy, name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"not: a cell\n", b"\xfd7zXZ\x00 damaged", b"a: [1, 2\n"])
 def test_damaged_yaml(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "phonopy.yaml").write_bytes(content)
-    with pytest.raises(ValueError, match=r"cannot be read"):
+    with pytest.raises(ValueError, match=r"phonopy.yaml (is not plain yaml|holds no cell)|cannot be read"):
         load_phonopy_directory(tmp_path)
 
 
@@ -386,3 +386,12 @@ def test_phonopy_reads_the_same(shared_data: Path) -> None:
     )
     # the same code on the same numbers
     np.testing.assert_allclose(frequencies(load_phonopy_directory(folder))[1:], frequencies(theirs)[1:], rtol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["phonopy.yaml", "phono3py_disp.yaml"])
+def test_yaml_that_asks_for_python_objects_is_refused(tmp_path, name):
+    """phonopy's own loader would run the command."""
+    (tmp_path / name).write_text(f"phonopy: !!python/object/apply:os.mkdir ['{tmp_path / 'made'}']\n")
+    with pytest.raises(ValueError, match="not plain yaml"):
+        load_phonopy_directory(tmp_path)
+    assert not (tmp_path / "made").exists()
