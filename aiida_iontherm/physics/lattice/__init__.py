@@ -63,6 +63,10 @@ from aiida_iontherm.physics.lattice.grueneisen import (
     spectral_grueneisen,
     volume_derivative,
 )
+from aiida_iontherm.physics.lattice.harmonic_summary import (
+    HarmonicSummary,
+    harmonic_summary,
+)
 from aiida_iontherm.physics.lattice.isotopes import (
     isotope_gamma,
     mass_variance,
@@ -82,6 +86,11 @@ from aiida_iontherm.physics.lattice.linewidths import (
     boundary_gamma,
     degenerate_sets,
     matthiessen,
+)
+from aiida_iontherm.physics.lattice.long_waves import (
+    SoundVelocities,
+    acoustic_velocities,
+    sound_velocities,
 )
 from aiida_iontherm.physics.lattice.mode_patterns import (
     alignment_distribution,
@@ -164,6 +173,7 @@ __all__ = [
     "ForceConstantBasis",
     "ForceConstantConvergence",
     "GivenLinewidths",
+    "HarmonicSummary",
     "NotSelfConsistentError",
     "PairSum",
     "Phonons",
@@ -174,6 +184,7 @@ __all__ = [
     "SelfConsistentPhonons",
     "Site",
     "SmoothLinewidths",
+    "SoundVelocities",
     "SpaceGroup",
     "SumOfScattering",
     "SupercellModes",
@@ -182,6 +193,7 @@ __all__ = [
     "UmklappScattering",
     "acoustic_optical_crossings",
     "acoustic_share",
+    "acoustic_velocities",
     "alignment_distribution",
     "allen_feldman",
     "atom_shares",
@@ -209,6 +221,7 @@ __all__ = [
     "fit_in_basis",
     "grueneisen_from_third_order",
     "grueneisen_from_volumes",
+    "harmonic_summary",
     "imaginary_weight",
     "ioffe_regel_ps",
     "irreducible_mesh",
@@ -238,6 +251,7 @@ __all__ = [
     "site_projected_dos",
     "slack_scattering",
     "slope_frequency",
+    "sound_velocities",
     "spectral",
     "spectral_grueneisen",
     "starting_values",
