@@ -25,7 +25,7 @@ from aiida_iontherm.physics.lattice.dipoles import EwaldDipoles, WangCorrection
 Real = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 
-_BATCH_BYTES = 64e6  # of matrices and derivatives that are held at once
+_BATCH_BYTES = 16e6  # of matrices and derivatives that are held at once
 
 
 class DynamicalMatrices:

@@ -39,10 +39,10 @@ class Phonons:
     eigenvectors
         Eigenvectors of the dynamical matrix [q, 3n, s], complex, one per column.
     velocity_operator
-        Velocity operator [q, 3, s, s] in m/s, Hermitian in the last two axes, zero where either frequency is not
-        above the cutoff. The diagonal is the group velocity where the band is not degenerate; inside a degenerate
-        subspace the elements depend on the basis the solver happened to choose, and only sums over the whole
-        subspace have a meaning (`two_channel` takes such sums).
+        Velocity operator [q, 3, s, s] in m/s, Hermitian in the last two axes to rounding, zero where either frequency
+        is not above the cutoff. The diagonal is the group velocity where the band is not degenerate; inside a
+        degenerate subspace the elements depend on the basis the solver happened to choose, and only sums over the
+        whole subspace have a meaning (`two_channel` takes such sums).
     weights
         Number of mesh points each point stands for [q].
     qpoints
@@ -182,16 +182,16 @@ def _solve(
         dynamical, derivatives = matrices.at(qpoints[part])
         values, vectors = np.linalg.eigh(dynamical)
         own = np.sign(values) * np.sqrt(np.abs(values)) * factor
-        operator = vectors.conj().swapaxes(-1, -2)[:, None] @ (derivatives @ vectors[:, None])
         kept = own > cutoff_thz
-        inverse = np.where(
+        scale = np.where(
             kept[:, :, None] & kept[:, None, :],
             (factor**2 * _THZ_ANGSTROM_TO_M_PER_S) / _positive(own[:, :, None] + own[:, None, :]),
             0.0,
         )
-        operator *= inverse[:, None]
+        operator = velocities[part]
+        np.matmul(vectors.conj().swapaxes(-1, -2)[:, None], derivatives @ vectors[:, None], out=operator)
+        operator *= scale[:, None]
         frequencies[part], eigenvectors[part] = own, vectors
-        velocities[part] = (operator + operator.conj().swapaxes(-1, -2)) / 2
 
     # Threads share the points; those of BLAS would only wait for each other on matrices of this size.
     step = min(matrices.batch_size(), max(1, -(-len(qpoints) // (threads or available_threads()))))
