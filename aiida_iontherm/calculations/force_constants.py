@@ -9,7 +9,13 @@ from aiida.engine import CalcJobProcessSpec
 from aiida.orm import StructureData
 
 from aiida_iontherm.calculations.base import TaskCalculation, TaskParser, write_file, write_structure
-from aiida_iontherm.data import ForceConstantsData, TrajectoryData
+from aiida_iontherm.data import ConfigurationsData, ForceConstantsData, TrajectoryData
+
+
+def _validate_inputs(value: Any, _context: Any) -> str | None:
+    if ("trajectory" in value) == ("configurations" in value):
+        return "give either `trajectory` or `configurations`"
+    return None
 
 
 class ForceConstantsCalculation(TaskCalculation):
@@ -22,8 +28,17 @@ class ForceConstantsCalculation(TaskCalculation):
     def define(cls, spec: CalcJobProcessSpec) -> None:
         """Declare the ports."""
         super().define(spec)
-        spec.input("structure", valid_type=StructureData, help="Unit cell the MD was started from.")
-        spec.input("trajectory", valid_type=TrajectoryData, help="Snapshots of positions and forces.")
+        spec.input("structure", valid_type=StructureData, help="Unit cell of the supercells.")
+        spec.input(
+            "trajectory", valid_type=TrajectoryData, required=False, help="Snapshots of positions and forces from MD."
+        )
+        spec.input(
+            "configurations",
+            valid_type=ConfigurationsData,
+            required=False,
+            help="Labelled supercells, atoms in phonopy's order.",
+        )
+        spec.inputs.validator = _validate_inputs
         spec.inputs["metadata"]["options"]["parser_name"].default = "iontherm.force_constants"
         spec.output(
             "force_constants", valid_type=ForceConstantsData, help="In eV/Angstrom^2 and eV/Angstrom^3, with replicas."
@@ -31,10 +46,10 @@ class ForceConstantsCalculation(TaskCalculation):
 
     def write_inputs(self, folder: Folder) -> dict[str, Any]:
         """Write the cell and the snapshots."""
-        return {
-            "structure": write_structure(folder, self.inputs.structure),
-            "trajectory": write_file(folder, self.inputs.trajectory, "trajectory.npz"),
-        }
+        files = {"structure": write_structure(folder, self.inputs.structure)}
+        if "trajectory" in self.inputs:
+            return files | {"trajectory": write_file(folder, self.inputs.trajectory, "trajectory.npz")}
+        return files | {"configurations": write_file(folder, self.inputs.configurations, "configurations.extxyz")}
 
 
 class ForceConstantsParser(TaskParser):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from aiida.engine import calcfunction
-from aiida.orm import ArrayData, Dict, Str
+from aiida.orm import ArrayData, Dict, Str, StructureData
 
 from aiida_iontherm.data import (
     ConfigurationsData,
@@ -19,6 +19,7 @@ from aiida_iontherm.data import (
 from aiida_iontherm.physics.heat import temperature_exponent
 from aiida_iontherm.physics.ions import diffusion, diffusion_quantities, occupation_analysis
 from aiida_iontherm.physics.ions.activation import activation_energy
+from aiida_iontherm.physics.lattice.cells import displaced_supercells
 from aiida_iontherm.physics.lattice.estimate import conductivity_quantities, estimate_conductivity
 from aiida_iontherm.physics.mtp import Configuration, evaluate_errors
 from aiida_iontherm.physics.quantity import Quantity
@@ -42,6 +43,15 @@ def sample_snapshots(settings: Dict, **snapshots: ConfigurationsData) -> Configu
     # The first one is left out: there a run has not left the crystal yet.
     positions = np.unique(np.linspace(0, len(frames) - 1, int(settings["count"]) + 1).round().astype(int)[1:])
     return ConfigurationsData.from_frames([frames[index] for index in positions])
+
+
+@calcfunction
+def displace_atoms(structure: StructureData, settings: Dict) -> ConfigurationsData:
+    """Make `count` copies of a `supercell` with each atom moved by `distance` (Angstrom) in a random direction."""
+    frames = displaced_supercells(
+        structure.get_ase(), settings["supercell"], settings["count"], settings["distance"], settings["seed"]
+    )
+    return ConfigurationsData.from_frames(frames)
 
 
 @calcfunction
@@ -116,13 +126,17 @@ def analyse_diffusion(trajectory: TrajectoryData, settings: Dict) -> dict[str, A
 
 
 @calcfunction
-def two_channel_conductivity(phonons: PhononsData, fit: Dict, caveat: Str | None = None) -> dict[str, Any]:
+def two_channel_conductivity(
+    phonons: PhononsData, fit: Dict, caveat: Str | None = None, origin: Str | None = None
+) -> dict[str, Any]:
     """Particle-like and wave-like conductivity, Eqs. 4 and 5 of doi 10.1002/adma.202513381, with error bars.
 
-    A caveat, where there is one, is a reason why the numbers cannot count as converged.
+    A caveat, where there is one, is a reason why the numbers cannot count as converged. The origin says in words where
+    the force constants come from.
     """
     estimate = estimate_conductivity(phonons.arrays())
-    method = "two-channel sum, effective force constants at temperature from MD, three-phonon linewidths (RTA)"
+    force_constants = "effective force constants at temperature from MD" if origin is None else origin.value
+    method = f"two-channel sum, {force_constants}, three-phonon linewidths (RTA)"
     return {
         "result": ResultData(
             conductivity_quantities(estimate, fit["r2_test"], method, "" if caveat is None else caveat.value)

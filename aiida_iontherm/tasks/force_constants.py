@@ -5,10 +5,17 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import numpy as np
+from ase import Atoms
 from pydantic import Field, PositiveInt
 
 from aiida_iontherm.materials.supercells import max_cutoff
-from aiida_iontherm.physics.lattice.cells import SYMMETRY_TOLERANCE, make_phonopy, mean_structure, to_atoms
+from aiida_iontherm.physics.lattice.cells import (
+    SYMMETRY_TOLERANCE,
+    build_supercell,
+    make_phonopy,
+    mean_structure,
+    to_atoms,
+)
 from aiida_iontherm.physics.lattice.force_constants import fit_force_constants, reference_displacements
 from aiida_iontherm.tasks.contract import InputError, PhysicsError, Task, TaskInput
 from aiida_iontherm.tasks.files import read_npz, read_structures, write_npz
@@ -22,6 +29,9 @@ class Input(TaskInput):
 
     structure: str = Field("structure.extxyz", description="Unit cell.")
     trajectory: str = Field("trajectory.npz", description="With snapshots and snapshot_forces.")
+    configurations: str | None = Field(
+        None, description="Instead of it: labelled supercells in extended XYZ, atoms in phonopy's order."
+    )
     supercell: tuple[PositiveInt, PositiveInt, PositiveInt]
     cutoffs: tuple[float, ...] = Field(
         min_length=1, max_length=3, description="Second, third (if wanted) and fourth (if wanted) order, Angstrom."
@@ -38,10 +48,10 @@ def run(task: Task, task_input: Input) -> dict[str, Any]:
     """
     try:
         unitcell = read_structures(task.folder / task_input.structure)[0]
-        trajectory = read_npz(task.folder / task_input.trajectory)
-        snapshots, forces = trajectory["snapshots"], trajectory["snapshot_forces"]
+        snapshots, forces = _snapshots(task, task_input, unitcell)
     except (KeyError, ValueError) as error:
-        raise InputError(f"the trajectory holds no snapshots to fit: {error}") from error
+        source = "trajectory" if task_input.configurations is None else "configurations"
+        raise InputError(f"the {source} holds no snapshots to fit: {error}") from error
     try:
         mean, farthest = mean_structure(unitcell, task_input.supercell, snapshots)
     except ValueError as error:
@@ -107,3 +117,31 @@ def run(task: Task, task_input: Input) -> dict[str, Any]:
         "max_mean_shift_angstrom": farthest,
         "rms_displacement_angstrom": float(np.sqrt(np.mean(np.sum(displacements**2, axis=2)))),
     }
+
+
+def _snapshots(task: Task, task_input: Input, unitcell: Atoms) -> tuple[np.ndarray, np.ndarray]:
+    """Positions and forces [m, N, 3] of a trajectory, or of labelled supercells.
+
+    Raises
+    ------
+    ValueError
+        If a file is missing or damaged, or a configuration is another supercell or has no forces.
+    KeyError
+        If the trajectory has no snapshots.
+    """
+    if task_input.configurations is None:
+        trajectory = read_npz(task.folder / task_input.trajectory)
+        return trajectory["snapshots"], trajectory["snapshot_forces"]
+    frames = read_structures(task.folder / task_input.configurations)
+    supercell = build_supercell(unitcell, task_input.supercell)
+    for index, atoms in enumerate(frames):
+        # A millionth of the cell: coordinates went through a text file.
+        same = len(atoms) == len(supercell) and np.array_equal(atoms.numbers, supercell.numbers)
+        if not same or np.abs(atoms.cell.array - supercell.cell.array).max() > 1e-6 * supercell.cell.array.max():
+            raise ValueError(
+                f"configuration {index} is not a {task_input.supercell} supercell of this unit cell with the atoms in "
+                "phonopy's order"
+            )
+        if atoms.calc is None or "forces" not in atoms.calc.results:
+            raise ValueError(f"configuration {index} has no forces: label it first")
+    return np.array([atoms.positions for atoms in frames]), np.array([atoms.get_forces() for atoms in frames])

@@ -29,6 +29,9 @@ class LatticeConductivityWorkChain(TaskWorkChain):
             required=False,
             help="Why the result cannot count as converged, where that is known beforehand.",
         )
+        spec.input(
+            "origin", valid_type=Str, required=False, help="Where the force constants come from, where not from MD."
+        )
         spec.outline(
             cls.setup,
             while_(cls.should_run_process)(cls.run_process, cls.inspect_process),
@@ -46,7 +49,7 @@ class LatticeConductivityWorkChain(TaskWorkChain):
     def sum_channels(self) -> None:
         """Sum both channels with error bars and verdicts."""
         phonons = self.ctx.children[-1].outputs.phonons
-        caveat = {"caveat": self.inputs.caveat} if "caveat" in self.inputs else {}
-        analysis = two_channel_conductivity(phonons, self.inputs.fit, **caveat)
+        words = {name: self.inputs[name] for name in ("caveat", "origin") if name in self.inputs}
+        analysis = two_channel_conductivity(phonons, self.inputs.fit, **words)
         self.out("result", analysis["result"])
         self.out("conductivity", analysis["conductivity"])

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 from ase.calculators.lj import LennardJones
+from ase.calculators.singlepoint import SinglePointCalculator
 
 from aiida_iontherm.physics.lattice import Phonons, two_channel_sum
-from aiida_iontherm.physics.lattice.cells import make_phonopy, to_atoms
+from aiida_iontherm.physics.lattice.cells import build_supercell, make_phonopy, to_atoms
 from aiida_iontherm.tasks.contract import EXIT_INPUT, EXIT_OK, EXIT_PHYSICS
 
 
@@ -112,6 +113,29 @@ def test_wrong_inputs_of_the_fit(folder, argon_md, argon, change, words):
     assert folder.run("force-constants") == EXIT_INPUT
     assert words in folder.output["message"]
     assert not (folder.path / "force_constants.npz").exists()
+
+
+def test_labelled_supercells_serve_as_a_trajectory(make_folder, argon_md, argon, argon_force_constants):
+    """The same snapshots in extended XYZ give the same force constants."""
+    trajectory = argon_md.arrays("trajectory.npz")
+    supercell = build_supercell(argon, (2, 2, 2))
+    frames = []
+    for positions, forces in zip(trajectory["snapshots"], trajectory["snapshot_forces"], strict=True):
+        atoms = supercell.copy()
+        atoms.positions = positions
+        atoms.calc = SinglePointCalculator(atoms, energy=0.0, forces=forces)
+        frames.append(atoms)
+    settings = {"supercell": [2, 2, 2], "cutoffs": [4.9, 4.0], "blocks": 2}
+    folder = make_folder("labelled").give(
+        settings | {"configurations": "frames.extxyz"}, structure=argon, frames=frames
+    )
+    assert folder.run("force-constants") == EXIT_OK, folder.output
+    expected = argon_force_constants.arrays("force_constants.npz")["fc2_0"]
+    # Eight decimals in the text file.
+    np.testing.assert_allclose(folder.arrays("force_constants.npz")["fc2_0"], expected, atol=1e-5)
+    other = make_folder("other").give(settings | {"configurations": "frames.extxyz"}, structure=argon, frames=[argon])
+    assert other.run("force-constants") == EXIT_INPUT
+    assert "configuration 0 is not a (2, 2, 2) supercell" in other.output["message"]
 
 
 def test_hopping_ions_have_no_sites(folder, argon_md, argon):

@@ -129,6 +129,7 @@ def test_options_reach_the_job(set_up, nodes):
     "name",
     [
         "diffusion",
+        "displacement_conductivity",
         "dynamics",
         "force_constants",
         "lattice_conductivity",

@@ -52,6 +52,35 @@ def build_supercell(unitcell: Atoms, supercell: Sequence[int]) -> Atoms:
     return to_atoms(make_phonopy(unitcell, supercell).supercell)
 
 
+def displaced_supercells(
+    unitcell: Atoms, supercell: Sequence[int], count: int, distance_A: float, seed: int = 0
+) -> list[Atoms]:
+    """Supercells with every atom moved by one length in a random direction, atoms in phonopy's order.
+
+    Parameters
+    ----------
+    unitcell, supercell
+        Cell and its diagonal expansion.
+    count
+        Number of supercells.
+    distance_A
+        Length of the displacements in Angstrom: 0.01 to 0.03 for force constants at the minimum of the energy, more
+        to see the anharmonic ones above the noise of the forces.
+    seed
+        Of the random directions.
+
+    Raises
+    ------
+    ValueError
+        If count or distance is not positive, or the cell has no symmetry to find.
+    """
+    if count < 1 or not distance_A > 0:
+        raise ValueError(f"need at least one supercell and a positive displacement, not {count} and {distance_A} A")
+    phonopy = make_phonopy(unitcell, supercell)
+    phonopy.generate_displacements(distance=distance_A, number_of_snapshots=count, random_seed=seed)
+    return [to_atoms(cell) for cell in phonopy.supercells_with_displacements if cell is not None]
+
+
 def mean_structure(unitcell: Atoms, supercell: Sequence[int], positions: ArrayLike) -> tuple[Atoms, float]:
     """Put the atoms of the unit cell at their mean positions along a trajectory.
 
