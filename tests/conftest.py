@@ -17,6 +17,17 @@ from ase import Atoms
 os.environ["AIIDA_PATH"] = tempfile.mkdtemp(prefix="iontherm-tests-")
 
 
+WITHOUT_AIIDA = ("physics", "tasks", "materials", "engines", "report")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep together, where several processes share the tests: what needs AiiDA in one, others file by file."""
+    for item in items:
+        room = item.path.relative_to(Path(__file__).parent).parts[0]
+        group = str(item.path) if room in WITHOUT_AIIDA else "aiida"
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 def pytest_unconfigure() -> None:
     shutil.rmtree(os.environ["AIIDA_PATH"], ignore_errors=True)
 
