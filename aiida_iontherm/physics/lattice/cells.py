@@ -78,7 +78,7 @@ def displaced_supercells(
         raise ValueError(f"need at least one supercell and a positive displacement, not {count} and {distance_A} A")
     phonopy = make_phonopy(unitcell, supercell)
     phonopy.generate_displacements(distance=distance_A, number_of_snapshots=count, random_seed=seed)
-    return [to_atoms(cell) for cell in phonopy.supercells_with_displacements if cell is not None]
+    return [to_atoms(cell) for cell in phonopy.supercells_with_displacements or []]
 
 
 def mean_structure(unitcell: Atoms, supercell: Sequence[int], positions: ArrayLike) -> tuple[Atoms, float]:
