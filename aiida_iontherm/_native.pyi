@@ -15,6 +15,7 @@ def dynamical_matrices(
     atom_angles: _Doubles,
     instructions: str = "",
 ) -> tuple[_Complex, _Complex]: ...
+def add_dipoles(sums: _Doubles, charges: _Doubles, matrices: _Complex, derivatives: _Complex) -> None: ...
 
 class Basis:
     def __init__(
@@ -63,7 +64,13 @@ class TrainingSet:
 
 class PairSum:
     def __init__(
-        self, n_q: int, n_modes: int, combinations: _Doubles, threads: int = 1, instructions: str = ""
+        self,
+        n_q: int,
+        n_modes: int,
+        combinations: _Doubles,
+        single: bool = False,
+        threads: int = 1,
+        instructions: str = "",
     ) -> None: ...
     @property
     def instructions(self) -> str: ...

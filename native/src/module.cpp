@@ -8,6 +8,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include "iontherm/dipole_blocks.hpp"
 #include "iontherm/pair_sum.hpp"
 #include "iontherm/training_set.hpp"
 
@@ -28,6 +29,8 @@ template <int n>
 using Doubles = nb::ndarray<const double, nb::ndim<n>, nb::c_contig, nb::device::cpu>;
 template <int n>
 using Integers = nb::ndarray<const std::int32_t, nb::ndim<n>, nb::c_contig, nb::device::cpu>;
+template <int n>
+using Complexes = nb::ndarray<std::complex<double>, nb::ndim<n>, nb::c_contig, nb::device::cpu>;
 using Flags = nb::ndarray<const bool, nb::shape<3>, nb::c_contig, nb::device::cpu>;
 using Result = nb::ndarray<nb::numpy, double>;
 
@@ -261,12 +264,24 @@ NB_MODULE(_native, module) {
     }, "constants"_a, "vectors"_a, "positions"_a, "vector_angles"_a, "atom_angles"_a, "instructions"_a = "",
        "Hermitian matrices and their derivatives at many wave vectors; angles, vectors and positions have the factor 2 pi.");
 
+    module.def("add_dipoles", [](const Doubles<4>& sums, const Doubles<3>& charges, const Complexes<3>& matrices, const Complexes<4>& derivatives) {
+        const std::size_t n_q = matrices.shape(0), n = matrices.shape(1), n_atoms = n / 3, pairs = n_atoms * (n_atoms + 1) / 2;
+        if (n != 3 * n_atoms || matrices.shape(2) != n || derivatives.shape(0) != n_q || derivatives.shape(1) != 3 || derivatives.shape(2) != n ||
+            derivatives.shape(3) != n || sums.shape(0) != 2 * pairs || sums.shape(1) != n_q || sums.shape(2) != 4 || sums.shape(3) != 6 ||
+            charges.shape(0) != pairs || charges.shape(1) != 6 || charges.shape(2) != 9)
+            throw std::invalid_argument("need sums [2 P, q, 4, 6], charges [P, 6, 9], matrices [q, 3n, 3n] and derivatives [q, 3, 3n, 3n]");
+        nb::gil_scoped_release release;
+        iontherm::DipoleBlocks{n_q, n_atoms, sums.data(), charges.data()}.add_to(matrices.data(), derivatives.data());
+    }, "sums"_a, "charges"_a, "matrices"_a, "derivatives"_a,
+       "Add dipole-dipole blocks to Hermitian matrices and their derivatives; cosine and sine sums of pairs i <= j in Voigt order.");
+
     nb::class_<PairSum>(module, "PairSum")
-        .def("__init__", [](PairSum* self, std::size_t n_q, std::size_t n_modes, const Doubles<2>& combinations, int threads, const std::string& instructions) {
+        .def("__init__", [](PairSum* self, std::size_t n_q, std::size_t n_modes, const Doubles<2>& combinations, bool single, int threads,
+                            const std::string& instructions) {
             if (threads < 1) throw std::invalid_argument("there must be at least one thread");
             if (combinations.shape(1) != 6) throw std::invalid_argument("combinations are [components, 6]");
-            new (self) PairSum(n_q, n_modes, combinations.shape(0), combinations.data(), threads, instructions);
-        }, "n_q"_a, "n_modes"_a, "combinations"_a, "threads"_a = 1, "instructions"_a = "")
+            new (self) PairSum(n_q, n_modes, combinations.shape(0), combinations.data(), single, threads, instructions);
+        }, "n_q"_a, "n_modes"_a, "combinations"_a, "single"_a = false, "threads"_a = 1, "instructions"_a = "")
         .def_prop_ro("instructions", &PairSum::instructions)
         .def("set_velocities", [](PairSum& self, std::size_t first, const nb::ndarray<const std::complex<double>, nb::ndim<4>, nb::c_contig, nb::device::cpu>& v) {
             if (v.shape(1) != 3 || v.shape(2) != self.n_modes() || v.shape(3) != self.n_modes()) throw std::invalid_argument("velocities are [q, 3, s, s]");

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from phonopy.harmonic.dynamical_matrix import DynamicalMatrixGL, DynamicalMatrixNAC
 
+from aiida_iontherm.physics.compiled import _native
 from aiida_iontherm.physics.lattice.tensors import VOIGT
 
 Real = NDArray[np.float64]
@@ -99,24 +100,16 @@ class EwaldDipoles:
         self._charges = self._charges_of_pairs()
         self._on_site = self._sum_rule()
 
-    def at(self, q_cartesian: Real) -> tuple[Complex, Complex]:
-        """Mass-weighted matrices [q, 3n, 3n] and their derivatives [q, 3, 3n, 3n] at points [q, 3] in 1/Angstrom."""
-        blocks = self._blocks(np.asarray(q_cartesian, dtype=float))
-        return blocks[:, 0] - self._on_site, blocks[:, 1:]
+    def add_to(self, matrices: Complex, derivatives: Complex, q_cartesian: Real) -> None:
+        """Add mass-weighted matrices [q, 3n, 3n] and derivatives [q, 3, 3n, 3n] at points [q, 3] in 1/Angstrom."""
+        self._add_blocks(matrices, derivatives, q_cartesian)
+        matrices -= self._on_site
 
-    def _blocks(self, q_cartesian: Real) -> Complex:
-        """Matrix and derivatives [q, 4, 3n, 3n], without the sum rule."""
-        n, count = len(self.crystal.masses), len(q_cartesian)
+    def _add_blocks(self, matrices: Complex, derivatives: Complex, q_cartesian: Real) -> None:
+        """Add both without the sum rule."""
         weights = self._weights(q_cartesian)  # [q, 4, 6, G]
         sums = self._phases @ weights.reshape(-1, len(self._vectors)).T
-        by_pair = sums.reshape(2, len(self._first), count * 4, 6).swapaxes(0, 1)
-        charged = by_pair.reshape(len(self._first), -1, 6) @ self._charges
-        real, imaginary = charged.reshape(-1, 2, count * 4, 3, 3).swapaxes(0, 1)
-        result = np.empty((count * 4, n, 3, n, 3), dtype=complex)
-        # advanced indices come first: [P, q 4, 3, 3]
-        result[:, self._second, :, self._first] = (real - 1j * imaginary).swapaxes(-1, -2)
-        result[:, self._first, :, self._second] = real + 1j * imaginary
-        return result.reshape(count, 4, 3 * n, 3 * n)
+        _native.add_dipoles(sums.reshape(-1, len(q_cartesian), 4, 6), self._charges, matrices, derivatives)
 
     def _weights(self, q_cartesian: Real) -> Real:
         """Weights of each reciprocal vector in the Voigt components of the tensor and of its derivatives [q, 4, 6, G].
@@ -152,7 +145,9 @@ class EwaldDipoles:
         n = len(self.crystal.masses)
         root = np.sqrt(self.crystal.masses)
         # without masses in the sum: a shift moves all atoms alike
-        matrix = self._blocks(np.zeros((1, 3)))[0, 0].reshape(n, 3, n, 3) * root[:, None, None, None]
+        matrices, derivatives = np.zeros((1, 3 * n, 3 * n), complex), np.zeros((1, 3, 3 * n, 3 * n), complex)
+        self._add_blocks(matrices, derivatives, np.zeros((1, 3)))
+        matrix = matrices.reshape(n, 3, n, 3) * root[:, None, None, None]
         sums = np.einsum("iajb,j->iab", matrix, root)
         blocks = np.zeros((n, 3, n, 3), dtype=complex)
         for i, block in enumerate(sums):

@@ -25,7 +25,7 @@ from aiida_iontherm.physics.lattice.dipoles import EwaldDipoles, WangCorrection
 Real = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 
-_BATCH_BYTES = 16e6  # of matrices and derivatives that are held at once
+_BATCH_BYTES = 4e6  # of matrices and derivatives held at once: more would be new memory from the system each time
 
 
 class DynamicalMatrices:
@@ -88,9 +88,7 @@ class DynamicalMatrices:
             2 * np.pi * points @ self._positions.T,
         )
         if self._ewald is not None:
-            more, more_derivatives = self._ewald.at(points @ self._reciprocal)
-            matrices += more
-            derivatives += more_derivatives
+            self._ewald.add_to(matrices, derivatives, points @ self._reciprocal)
         elif self._wang is not None:
             for q, matrix, derivative in zip(points, matrices, derivatives, strict=True):
                 more, more_derivative = self._wang_at(q)

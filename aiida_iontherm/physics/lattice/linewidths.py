@@ -78,7 +78,11 @@ def average_degenerate(
     tolerance_thz
         Modes closer than this are degenerate.
     """
-    numbers = degenerate_sets(frequencies_thz, tolerance_thz)
+    return mean_over_sets(degenerate_sets(frequencies_thz, tolerance_thz), values)
+
+
+def mean_over_sets(numbers: NDArray[np.int64], values: ArrayLike) -> NDArray[np.float64]:
+    """Replace values [..., q, s] by the means over the sets that `degenerate_sets` numbered [q, s]."""
     modes = np.asarray(values, dtype=float)
     width = numbers.shape[-1]
     # A number for each set of all points, so that all sums are one.

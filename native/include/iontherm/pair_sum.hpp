@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "iontherm/dispatch.hpp"
+#include "iontherm/large_array.hpp"
 #include "iontherm/threads.hpp"
 #include "iontherm/views.hpp"
 
@@ -15,11 +16,12 @@ namespace iontherm {
 
 class PairSum {
   public:
-    // `combinations` [components, 6] turn products in Voigt order into those that are kept.
-    PairSum(std::size_t n_q, std::size_t n_modes, std::size_t components, const double* combinations, int threads,
+    // `combinations` [components, 6] turn products in Voigt order into those that are kept, in single precision or double.
+    PairSum(std::size_t n_q, std::size_t n_modes, std::size_t components, const double* combinations, bool single, int threads,
             const std::string& instructions)
         : n_q_(n_q), n_(n_modes), components_(components), combinations_(combinations, combinations + 6 * components),
-          sweeps_(choose_sweeps(instructions)), pool_(threads), products_(n_q * size_at_q()) {
+          sweeps_(choose_sweeps(instructions)), pool_(threads), single_(single),
+          products_(single ? 0 : n_q * size_at_q() + sweeps_.lanes), single_products_(single ? n_q * size_at_q() + sweeps_.lanes : 0) {
         if (components < 1 || components > 6) throw std::invalid_argument("a symmetric tensor has one to six components");
     }
 
@@ -132,7 +134,10 @@ class PairSum {
             task.per_frequency = per_frequency;
             task.row = p + 5 * stride_;
             task.set_end = modes.set_end + q * n_;
-            task.products = sum.products_.data() + q * sum.size_at_q();
+            if (sum.single_)
+                task.single_products = sum.single_products_.data() + q * sum.size_at_q();
+            else
+                task.products = sum.products_.data() + q * sum.size_at_q();
             return task;
         }
 
@@ -166,7 +171,14 @@ class PairSum {
 
     template <class Products>
     void set_rows(std::size_t q, const Products& products) {
-        double* out = products_.data() + q * size_at_q();
+        if (single_)
+            set_rows(single_products_.data() + q * size_at_q(), products);
+        else
+            set_rows(products_.data() + q * size_at_q(), products);
+    }
+
+    template <class Real, class Products>
+    void set_rows(Real* out, const Products& products) const {
         for (std::size_t s = 0; s < n_; ++s) {
             const std::size_t length = n_ - s;
             for (std::size_t t = s; t < n_; ++t) {
@@ -175,7 +187,7 @@ class PairSum {
                 for (std::size_t c = 0; c < components_; ++c) {
                     double value = 0.0;
                     for (int k = 0; k < 6; ++k) value += combinations_[6 * c + k] * six[k];
-                    out[c * length + t - s] = value;
+                    out[c * length + t - s] = static_cast<Real>(value);
                 }
             }
             out += components_ * length;
@@ -186,7 +198,10 @@ class PairSum {
     std::vector<double> combinations_;
     const Sweeps& sweeps_;
     ThreadPool pool_;
-    std::vector<double> products_;
+    bool single_;
+    // With room for a vector behind the last.
+    LargeArray<double> products_;
+    LargeArray<float> single_products_;
 };
 
 }  // namespace iontherm

@@ -7,7 +7,8 @@
 namespace iontherm {
 namespace IONTHERM_ARCH {
 
-inline double dot(const double* a, const double* b, int n) {
+template <class Real>
+inline double dot(const double* a, const Real* b, int n) {
     AnyVec sums = AnyVec{};
     int i = 0;
     for (; i + lanes <= n; i += lanes) sums += load_any(a + i) * load_any(b + i);
@@ -17,7 +18,8 @@ inline double dot(const double* a, const double* b, int n) {
     return result;
 }
 
-inline void add_product(double* out, const double* a, const double* b, int n) {
+template <class Real>
+inline void add_product(double* out, const double* a, const Real* b, int n) {
     int i = 0;
     for (; i + lanes <= n; i += lanes) store_any(out + i, load_any(out + i) + load_any(a + i) * load_any(b + i));
     for (; i < n; ++i) out[i] += a[i] * b[i];
@@ -36,26 +38,52 @@ inline void pair_weights(const PairTask& task, int s) {
     task.row[0] *= 0.5;
 }
 
-inline const double* products_of_row(const PairTask& task, int s) {
-    return task.products + static_cast<std::ptrdiff_t>(task.components) * (static_cast<std::ptrdiff_t>(s) * task.n - static_cast<std::ptrdiff_t>(s) * (s - 1) / 2);
+template <class Real>
+inline const Real* products_of_row(const PairTask& task, const Real* products, int s) {
+    return products + static_cast<std::ptrdiff_t>(task.components) * (static_cast<std::ptrdiff_t>(s) * task.n - static_cast<std::ptrdiff_t>(s) * (s - 1) / 2);
 }
 
 // Both channels [components] each, added to.
-inline void pair_totals(const PairTask& task) {
+template <int components, class Real>
+inline void pair_totals_of(const PairTask& task, const Real* all_products) {
+    AnyVec wave[components] = {};
     for (int s = 0; s < task.n; ++s) {
         if (task.kept[s] == 0.0) continue;
-        pair_weights(task, s);
         const int length = task.n - s, own = task.set_end[s] - s;
-        const double* products = products_of_row(task, s);
-        for (int c = 0; c < task.components; ++c, products += length) {
-            task.particle[c] += dot(task.row, products, own);
-            task.wave[c] += dot(task.row + own, products + own, length - own);
+        const Real* products = products_of_row(task, all_products, s);
+        // The next row: the processor's own prefetching rests while it divides.
+        const Real* next = products + components * length;
+        for (int i = 0; i < components * length; i += 64 / static_cast<int>(sizeof(Real))) __builtin_prefetch(next + i, 0, 2);
+        pair_weights(task, s);
+        for (int t = 0; t < own; ++t) {
+            for (int c = 0; c < components; ++c) task.particle[c] += task.row[t] * products[static_cast<std::ptrdiff_t>(c) * length + t];
+            task.row[t] = 0.0;
         }
+        // The last vector of a row has weights of zero beyond n, over products of whatever comes next.
+        for (int t = own / lanes * lanes; t < length; t += lanes) {
+            const AnyVec weights = load_any(task.row + t);
+            for (int c = 0; c < components; ++c) wave[c] += weights * load_any(products + static_cast<std::ptrdiff_t>(c) * length + t);
+        }
+    }
+    for (int c = 0; c < components; ++c)
+        for (int l = 0; l < lanes; ++l) task.wave[c] += wave[c][l];
+}
+
+template <class Real>
+inline void pair_totals_of(const PairTask& task, const Real* products) {
+    switch (task.components) {
+        case 1: return pair_totals_of<1>(task, products);
+        case 2: return pair_totals_of<2>(task, products);
+        case 3: return pair_totals_of<3>(task, products);
+        case 4: return pair_totals_of<4>(task, products);
+        case 5: return pair_totals_of<5>(task, products);
+        default: return pair_totals_of<6>(task, products);
     }
 }
 
 // Both channels by mode [components, n] each, added to. A pair belongs to its modes in proportion to their capacities.
-inline void pair_modes(const PairTask& task) {
+template <class Real>
+inline void pair_modes_of(const PairTask& task, const Real* all_products) {
     double* others = task.row + task.n + lanes;
     for (int s = 0; s < task.n; ++s) {
         if (task.kept[s] == 0.0) continue;
@@ -68,7 +96,7 @@ inline void pair_modes(const PairTask& task) {
             others[t] = (1.0 - share) * task.row[t];
             task.row[t] *= share;
         }
-        const double* products = products_of_row(task, s);
+        const Real* products = products_of_row(task, all_products, s);
         for (int c = 0; c < task.components; ++c, products += length) {
             double* particle = task.particle + static_cast<std::ptrdiff_t>(c) * task.n + s;
             double* wave = task.wave + static_cast<std::ptrdiff_t>(c) * task.n + s;
@@ -81,12 +109,13 @@ inline void pair_modes(const PairTask& task) {
 }
 
 // The wave channel by the frequencies of both modes [bins, bins, components], added to.
-inline void pair_density(const PairTask& task) {
+template <class Real>
+inline void pair_density_of(const PairTask& task, const Real* all_products) {
     for (int s = 0; s < task.n; ++s) {
         if (task.kept[s] == 0.0 || task.bin[s] < 0) continue;
         pair_weights(task, s);
         const int length = task.n - s, own = task.set_end[s] - s;
-        const double* products = products_of_row(task, s);
+        const Real* products = products_of_row(task, all_products, s);
         for (int t = own; t < length; ++t) {
             const int other = task.bin[s + t];
             if (other < 0) continue;
@@ -99,6 +128,18 @@ inline void pair_density(const PairTask& task) {
             }
         }
     }
+}
+
+inline void pair_totals(const PairTask& task) {
+    task.single_products ? pair_totals_of(task, task.single_products) : pair_totals_of(task, task.products);
+}
+
+inline void pair_modes(const PairTask& task) {
+    task.single_products ? pair_modes_of(task, task.single_products) : pair_modes_of(task, task.products);
+}
+
+inline void pair_density(const PairTask& task) {
+    task.single_products ? pair_density_of(task, task.single_products) : pair_density_of(task, task.products);
 }
 
 }  // namespace IONTHERM_ARCH

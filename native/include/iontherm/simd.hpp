@@ -25,6 +25,11 @@ inline Vec broadcast(double x) { return x - Vec{}; }
 typedef double AnyVec __attribute__((vector_size(8 * IONTHERM_LANES), may_alias, aligned(8)));  // wherever it starts
 
 inline AnyVec load_any(const double* p) { return *reinterpret_cast<const AnyVec*>(p); }
+// The same from single precision.
+typedef float AnyFloats __attribute__((vector_size(4 * IONTHERM_LANES), may_alias, aligned(4)));
+
+inline AnyVec load_any(const float* p) { return __builtin_convertvector(*reinterpret_cast<const AnyFloats*>(p), AnyVec); }
+
 inline void store_any(double* p, AnyVec v) { *reinterpret_cast<AnyVec*>(p) = v; }
 
 // Rows of what is added atom by atom, whatever the width of the lanes.

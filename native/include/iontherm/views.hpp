@@ -157,6 +157,7 @@ struct PairTask {
     const double* kept;             // [n] 1, or 0 for modes that carry nothing
     const std::int32_t* set_end;    // [n] where the degenerate set of a mode ends
     const double* products;         // for each mode s: [components, n - s] of the pairs (s, t), t = s ... n - 1
+    const float* single_products;   // instead of them, where not null
     double* row;                    // [2 (n + lanes)] scratch
     double *particle, *wave;        // results
     int n_bins;

@@ -132,12 +132,30 @@ def test_threads_and_instruction_sets_do_not_matter():
     arguments = one._modes(gamma, 300.0, "quantum").arguments
     results = []
     for name in _native.instruction_sets():
-        kernel = _native.PairSum(3, 40, np.eye(6), 1, name)
+        kernel = _native.PairSum(3, 40, np.eye(6), False, 1, name)
         assert kernel.instructions == name
         kernel.set_velocities(0, velocity)
         results.append(kernel.totals(*arguments))
     for other in results[1:]:
         np.testing.assert_allclose(other, results[0], rtol=1e-10)  # another order of sums with terms of both signs
+
+
+@pytest.mark.parametrize("bands", [1, 6, 13, 40])
+def test_single_precision_keeps_seven_digits(bands):
+    frequencies, gamma, velocity = modes(bands)
+    double = PairSum(frequencies, WEIGHTS, VOLUME, velocity_operator=velocity)
+    single = PairSum(frequencies, WEIGHTS, VOLUME, velocity_operator=velocity, precision="single")
+    edges = np.linspace(0, 10, 6)
+    particle, wave, _, _ = twin(frequencies, gamma, velocity)
+    scale = np.abs(particle).sum() + np.abs(wave).sum()
+    for ours, other in (
+        (single.channels(gamma, TEMPERATURE), double.channels(gamma, TEMPERATURE)),
+        (single.by_mode(gamma, TEMPERATURE), double.by_mode(gamma, TEMPERATURE)),
+        (single.wave_density(gamma, TEMPERATURE, edges), double.wave_density(gamma, TEMPERATURE, edges)),
+    ):
+        # Each term is off by at most 2^-24 = 6e-8 of itself.
+        np.testing.assert_allclose(ours, other, rtol=0, atol=6e-8 * scale)
+    assert np.any(single.channels(gamma, TEMPERATURE)[0] != double.channels(gamma, TEMPERATURE)[0])
 
 
 def test_products_serve_as_well_as_velocities():
@@ -154,6 +172,7 @@ def test_products_serve_as_well_as_velocities():
         ({"frequencies_thz": [[2.0, 1.0]]}, "ascend"),
         ({"weights": [1.0, 2.0]}, "do not match"),
         ({"split": "both"}, "split"),
+        ({"precision": "half"}, "precision"),
         ({"velocity_operator": np.zeros((1, 3, 3, 3), complex)}, "need"),
         ({"velocity_operator": np.zeros((2, 3, 2, 2), complex)}, "2 q-points"),
         ({"products": np.zeros((1, 6, 2, 2))}, "either"),
