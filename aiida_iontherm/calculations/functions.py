@@ -20,7 +20,11 @@ from aiida_iontherm.physics.heat import temperature_exponent
 from aiida_iontherm.physics.ions import diffusion, diffusion_quantities, occupation_analysis
 from aiida_iontherm.physics.ions.activation import activation_energy
 from aiida_iontherm.physics.lattice.cells import displaced_supercells
-from aiida_iontherm.physics.lattice.estimate import conductivity_quantities, estimate_conductivity
+from aiida_iontherm.physics.lattice.estimate import (
+    carrier_quantities,
+    conductivity_quantities,
+    estimate_conductivity,
+)
 from aiida_iontherm.physics.mtp import Configuration, evaluate_errors
 from aiida_iontherm.physics.quantity import Quantity
 
@@ -127,20 +131,30 @@ def analyse_diffusion(trajectory: TrajectoryData, settings: Dict) -> dict[str, A
 
 @calcfunction
 def two_channel_conductivity(
-    phonons: PhononsData, fit: Dict, caveat: Str | None = None, origin: Str | None = None
+    phonons: PhononsData,
+    fit: Dict | None = None,
+    solution: Dict | None = None,
+    caveat: Str | None = None,
+    origin: Str | None = None,
 ) -> dict[str, Any]:
     """Particle-like and wave-like conductivity, Eqs. 4 and 5 of doi 10.1002/adma.202513381, with error bars.
 
+    With them come the regimes of the modes, the mean frequency of the wave channel and the species' parts. The figures
+    of the fit of the force constants and the results of the task ``lattice-conductivity`` go into verdicts and words.
     A caveat, where there is one, is a reason why the numbers cannot count as converged. The origin says in words where
     the force constants come from.
     """
     estimate = estimate_conductivity(phonons.arrays())
+    figures = {} if fit is None else fit.get_dict()
+    caveats = [] if caveat is None else [caveat.value]
+    if not figures.get("convergence_converged", True):
+        caveats.append(figures["convergence_reason"])
     force_constants = "effective force constants at temperature from MD" if origin is None else origin.value
-    method = f"two-channel sum, {force_constants}, three-phonon linewidths (RTA)"
+    linewidths = "three-phonon linewidths (RTA)" if solution is None else solution["linewidths"]
+    method = f"two-channel sum, {force_constants}, {linewidths}"
+    judged = (estimate, figures.get("r2_test"), method, "; ".join(caveats))
     return {
-        "result": ResultData(
-            conductivity_quantities(estimate, fit["r2_test"], method, "" if caveat is None else caveat.value)
-        ),
+        "result": ResultData(conductivity_quantities(*judged) + carrier_quantities(*judged)),
         "conductivity": array_data(
             temperatures=estimate.temperatures,
             values=estimate.values,

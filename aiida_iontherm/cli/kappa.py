@@ -291,7 +291,7 @@ def _report(
     method = f"two-channel sum, force constants of {_name(directory)}, {results['linewidths']}"
     if statistics == "classical":
         method += ", classical heat capacities"
-    quantities = conductivity_quantities(estimate, None, method) + carrier_quantities(estimate, method)
+    quantities = conductivity_quantities(estimate, None, method) + carrier_quantities(estimate, None, method)
     numbers = read_npz(folder / "force_constants.npz")["numbers"]
     formula = Formula(str(Symbols(numbers))).reduce()[0].format("hill")
     write_report(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import ClassVar, Self
 
 import numpy as np
 from aiida.common.exceptions import ValidationError
@@ -14,6 +16,14 @@ class ArchiveData(SinglefileData):
     """A ``.npz`` file with known arrays; subclasses say which."""
 
     REQUIRED: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray], filename: str = "arrays.npz") -> Self:
+        """Make a node, not stored yet, of arrays by name."""
+        stream = io.BytesIO()
+        np.savez_compressed(stream, **arrays)
+        stream.seek(0)
+        return cls(stream, filename=filename)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return all arrays; pickled objects are refused."""
@@ -49,9 +59,9 @@ class TrajectoryData(ArchiveData):
 
 
 class ForceConstantsData(ArchiveData):
-    """Second- and third-order force constants, of all snapshots and of jackknife fits. See `tasks.force_constants`."""
+    """Force constants of second order and higher, of all snapshots and of jackknife fits. See `tasks.crystal`."""
 
-    REQUIRED = ("fits", "fc2_0", "fc3_0", "unitcell", "positions", "numbers", "supercell")
+    REQUIRED = ("fits", "fc2_0", "unitcell", "positions", "numbers", "supercell")
 
 
 class PhononsData(ArchiveData):

@@ -124,15 +124,8 @@ class TaskWorkChain(BaseRestartWorkChain):
         )
 
 
-class Chain(WorkChain):
-    """A work chain of sub-chains: every child is inspected, a failure names the child and its message."""
-
-    @classmethod
-    def define(cls, spec: ProcessSpec) -> None:
-        """Declare the inputs and the exit code that all chains share."""
-        super().define(spec)
-        define_code(spec)
-        spec.exit_code(400, "ERROR_CHILD_FAILED", message="{step} failed: {message}")
+class Parent:
+    """What a work chain needs that has sub-chains; its exit code 400 is for theirs."""
 
     def common_inputs(self) -> dict[str, Any]:
         """Return the inputs handed down to every sub-chain."""
@@ -148,3 +141,14 @@ class Chain(WorkChain):
         message = node.exit_message or f"it ended as {node.process_state.value}"
         self.report(f"{step}: {node.process_label}<{node.pk}> [{node.exit_status}] {message}")
         return self.exit_codes.ERROR_CHILD_FAILED.format(step=f"{step} <{node.pk}>", message=message)
+
+
+class Chain(Parent, WorkChain):
+    """A work chain of sub-chains: every child is inspected, a failure names the child and its message."""
+
+    @classmethod
+    def define(cls, spec: ProcessSpec) -> None:
+        """Declare the inputs and the exit code that all chains share."""
+        super().define(spec)
+        define_code(spec)
+        spec.exit_code(400, "ERROR_CHILD_FAILED", message="{step} failed: {message}")

@@ -265,7 +265,8 @@ def test_two_channels_are_those_of_the_pure_function(task_runs):
     for name in ("values", "statistical", "mesh_change", "uncertainty", "frequencies_thz", "spectra", "temperatures"):
         np.testing.assert_array_equal(arrays.get_array(name), getattr(pure, name))
     by_name = {(q.name, q.direction): q for q in analysis["result"].quantities}
-    assert {q.unit for q in by_name.values()} == {"W/(m K)"}
+    assert {q.unit for q in by_name.values() if q.name.startswith("kappa")} == {"W/(m K)"}
+    assert by_name["kappa_total", "x"].method.endswith("from MD, three-phonon linewidths (RTA)")
     for direction in ("x", "y", "z", "average"):
         particle, wave, total = (by_name[f"kappa_{c}", direction].value for c in ("particle", "wave", "total"))
         assert total == pytest.approx(particle + wave)
@@ -279,6 +280,16 @@ def test_poor_fit_is_not_called_converged(task_runs):
     node = PhononsData(task_runs["lattice_conductivity"].path / "phonons.npz")
     analysis = functions.two_channel_conductivity(node, Dict({"r2_test": 0.3}))
     assert all(not q.converged and "30 % of the variance" in q.reason for q in analysis["result"].quantities)
+
+
+def test_verdict_on_the_fit_and_words_of_the_solution_reach_the_records(task_runs):
+    node = PhononsData(task_runs["lattice_conductivity"].path / "phonons.npz")
+    fit = Dict({"r2_test": 0.9, "convergence_converged": False, "convergence_reason": "too few snapshots"})
+    analysis = functions.two_channel_conductivity(node, fit, Dict({"linewidths": "linewidths given"}), Str("not sure"))
+    for q in analysis["result"].quantities:
+        assert not q.converged
+        assert "not sure; too few snapshots" in q.reason
+        assert q.method.endswith("linewidths given")
 
 
 def diffusivity(temperature, value, bound=None, uncertainty=None):

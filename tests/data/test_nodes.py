@@ -54,6 +54,13 @@ def test_arrays_come_back_bit_by_bit(kind, npz):
         np.testing.assert_array_equal(found[name], values)
 
 
+def test_from_arrays():
+    arrays = {name: np.arange(3.0) for name in data.ForceConstantsData.REQUIRED}
+    node = data.ForceConstantsData.from_arrays(arrays).store()
+    assert node.filename == "arrays.npz"
+    assert {name: values.tolist() for name, values in node.arrays().items()} == dict.fromkeys(arrays, [0.0, 1.0, 2.0])
+
+
 @pytest.mark.parametrize("kind", ARCHIVES)
 def test_missing_arrays_are_named(kind, npz):
     first, *others = ARCHIVES[kind].REQUIRED

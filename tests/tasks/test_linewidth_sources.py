@@ -74,7 +74,7 @@ def test_model_with_isotopes_and_boundaries(given, crystal, phonons, gamma):
     np.testing.assert_allclose(estimate.values[2], expected.total, rtol=1e-5, atol=1e-6)
     assert np.all(estimate.mesh_change[2, :, 0, 0] > 0)
     assert "boundaries 0.5 um apart" in folder.output["results"]["linewidths"]
-    quantities = carrier_quantities(estimate, "test")
+    quantities = carrier_quantities(estimate, None, "test")
     shares = [q.value for q in quantities if q.name.endswith("_modes") and q.temperature == 300.0]
     # the three acoustic modes at Gamma have no regime
     assert sum(shares) == pytest.approx(1 - 3 / (125 * 6))
@@ -149,7 +149,7 @@ def test_imaginary_modes_end_with_a_verdict_and_cost_nothing(make_folder, crysta
     np.savez(folder.path / "force_constants.npz", **arrays)
     assert folder.run("lattice-conductivity") == EXIT_OK
     estimate = estimate_conductivity(folder.arrays("phonons.npz"))
-    records = conductivity_quantities(estimate, None, "test") + carrier_quantities(estimate, "test")
+    records = conductivity_quantities(estimate, None, "test") + carrier_quantities(estimate, None, "test")
     assert all(not q.converged and "modes are imaginary" in q.reason for q in records)
     assert all(q.value is None for q in records if q.name.startswith("kappa_total"))
 

@@ -4,10 +4,11 @@ import importlib
 
 import pytest
 from aiida.orm import Dict
-from aiida.plugins import WorkflowFactory
+from aiida.plugins import CalculationFactory, WorkflowFactory
 
 from aiida_iontherm.tasks.registry import TASKS
 from aiida_iontherm.workchains.potential import TRAINING_KEYS
+from aiida_iontherm.workchains.protocols import load_protocol
 
 MD = {"temperature": 300.0, "timestep_fs": 2.0, "equilibration_ps": 0.5, "production_ps": 1.0, "supercell": [2, 2, 1]}
 
@@ -100,6 +101,31 @@ def test_force_constants(set_up, nodes):
     assert task_input(process).supercell == (3, 3, 2)
 
 
+def test_force_constants_of_the_finest_protocol(set_up, nodes):
+    """Every key of the section is one of the task; the fourth order leaves the others as they are."""
+    section = load_protocol("precise").force_constants.model_dump(mode="json")
+    settings = Dict(section | {"supercell": [3, 3, 2]})
+    process = set_up("force_constants", structure=nodes["structure"], trajectory=nodes["trajectory"], settings=settings)
+    parameters = task_input(process)
+    assert parameters.cutoffs == (8.0, 6.0, 5.2)
+    assert parameters.convergence == ("snapshots",)
+    assert parameters.expansion == "effective"
+
+
+@pytest.mark.parametrize("sources", [[], ["trajectory", "configurations"]])
+@pytest.mark.parametrize("kind", ["job", "chain"])
+def test_force_constants_want_one_source_of_snapshots(kind, sources, make_process, nodes, task_code):
+    inputs = {"structure": nodes["structure"], **{name: nodes[name] for name in sources}}
+    settings = Dict(nodes["force_constants"].get_dict() | {"supercell": [3, 3, 2]})
+    if kind == "chain":
+        with pytest.raises(ValueError, match="give either `trajectory` or `configurations`"):
+            make_process("iontherm.force_constants", settings=settings, **inputs)
+        return
+    builder = CalculationFactory("iontherm.force_constants").get_builder()
+    message = builder._port_namespace.validate({**inputs, "code": task_code, "parameters": settings})
+    assert "give either `trajectory` or `configurations`" in message.message
+
+
 def test_lattice_conductivity(set_up, nodes):
     settings = Dict(
         {"mesh": 12.0, "coarse_mesh": 8.0, "temperatures": [300.0], "mobile": "Cu", "dos_smearing_thz": 0.1}
@@ -129,7 +155,7 @@ def test_options_reach_the_job(set_up, nodes):
     "name",
     [
         "diffusion",
-        "displacement_conductivity",
+        "displaced_force_constants",
         "dynamics",
         "force_constants",
         "lattice_conductivity",

@@ -183,12 +183,15 @@ def conductivity_quantities(
     return quantities
 
 
-def carrier_quantities(estimate: ConductivityEstimate, method: str) -> list[Quantity]:
+def carrier_quantities(
+    estimate: ConductivityEstimate, r2_test: float | None, method: str, caveat: str = ""
+) -> list[Quantity]:
     """Make the records of the regimes, of the mean diffuson frequency and of the species' parts of the average.
 
-    They are those of one mesh and one set of force constants: no error bar, and the verdict is that on the modes.
+    They are those of one mesh and one set of force constants: no error bar, and the verdict is that on the modes and
+    the fit. Arguments as for `conductivity_quantities`.
     """
-    doubts = _doubts(estimate, None, 0.0)
+    doubts = ([caveat] if caveat else []) + _doubts(estimate, r2_test, 0.0)
     quantities = []
     for i, temperature in enumerate(estimate.temperatures):
 

@@ -1,7 +1,7 @@
-"""Work chain ``iontherm.displacement_conductivity``: from a structure and an engine to its two-channel conductivity.
+"""Work chain ``iontherm.displaced_force_constants``: from a structure and an engine to its force constants.
 
 The straight way, without a potential and without molecular dynamics: supercells with displaced atoms, their forces from
-the engine, force constants of second and third order, phonons and linewidths.
+the engine, a fit.
 """
 
 from __future__ import annotations
@@ -9,19 +9,18 @@ from __future__ import annotations
 from typing import Any
 
 from aiida.engine import ExitCode, ProcessSpec, ToContext, if_
-from aiida.orm import ArrayData, Dict, Str, StructureData
+from aiida.orm import Dict, StructureData
 
 from aiida_iontherm.calculations.functions import displace_atoms
-from aiida_iontherm.data import ForceConstantsData, PhononsData, ResultData
+from aiida_iontherm.data import ForceConstantsData
 from aiida_iontherm.materials.supercells import supercell_matrix
 from aiida_iontherm.workchains.base import Chain
 from aiida_iontherm.workchains.force_constants import ForceConstantsWorkChain
-from aiida_iontherm.workchains.lattice_conductivity import LatticeConductivityWorkChain
 from aiida_iontherm.workchains.reference_set import ReferenceSetWorkChain
 from aiida_iontherm.workchains.relax import RelaxWorkChain
 
 DISPLACEMENTS = {"min_extent": 12.0, "max_atoms": 200, "count": 40, "distance": 0.03, "seed": 0}
-FORCE_CONSTANTS = {"cutoffs": [8.0, 5.0], "fit_method": "ridge", "blocks": 4}
+FITTING = {"cutoffs": [8.0, 5.0], "fit_method": "ridge", "blocks": 4}
 
 
 def _validate_displacements(node: Dict | None, _port: Any) -> str | None:
@@ -31,8 +30,8 @@ def _validate_displacements(node: Dict | None, _port: Any) -> str | None:
     return None
 
 
-class DisplacementConductivityWorkChain(Chain):
-    """Relax if asked to, displace, label, fit, solve."""
+class DisplacedForceConstantsWorkChain(Chain):
+    """Relax if asked to, displace, label, fit."""
 
     @classmethod
     def define(cls, spec: ProcessSpec) -> None:
@@ -50,23 +49,11 @@ class DisplacementConductivityWorkChain(Chain):
             validator=_validate_displacements,
             help="min_extent (Angstrom) and max_atoms of the supercell, count, distance (Angstrom), seed.",
         )
-        spec.input(
-            "force_constants", valid_type=Dict, required=False, help="Section `force_constants` of the settings."
-        )
-        spec.input("settings", valid_type=Dict, help="Meshes, temperatures (K), mobile ion.")
-        spec.outline(
-            if_(cls.should_relax)(cls.relax, cls.inspect_relax),
-            cls.label,
-            cls.fit,
-            cls.solve,
-            cls.results,
-        )
+        spec.input("fitting", valid_type=Dict, required=False, help="Section `force_constants` of the settings.")
+        spec.outline(if_(cls.should_relax)(cls.relax, cls.inspect_relax), cls.label, cls.fit, cls.results)
         spec.output("structure", valid_type=StructureData, required=False, help="Relaxed cell.")
-        spec.output("force_constants", valid_type=ForceConstantsData, help="Second and third order.")
+        spec.output("force_constants", valid_type=ForceConstantsData, help="Of all orders that have a cutoff.")
         spec.output("fit", valid_type=Dict, help="Figures of the fit.")
-        spec.output("phonons", valid_type=PhononsData, help="Frequencies, linewidths, velocity products.")
-        spec.output("result", valid_type=ResultData, help="kappa of each channel in W/(m K) with verdicts.")
-        spec.output("conductivity", valid_type=ArrayData, help="Tensors, error bars and spectra.")
 
     def should_relax(self) -> bool:
         """Whether the cell is to be relaxed first; residual forces would spoil the force constants."""
@@ -113,11 +100,11 @@ class DisplacementConductivityWorkChain(Chain):
         )
 
     def fit(self) -> ExitCode | ToContext:
-        """Fit second and third order to all forces."""
+        """Fit all orders to all forces."""
         if (failed := self.failure("the labelling of displaced supercells", self.ctx.labelled)) is not None:
             return failed
-        given = self.inputs.force_constants.get_dict() if "force_constants" in self.inputs else {}
-        settings = FORCE_CONSTANTS | given | {"supercell": self.ctx.supercell, "reference": "ideal"}
+        given = self.inputs.fitting.get_dict() if "fitting" in self.inputs else {}
+        settings = FITTING | given | {"supercell": self.ctx.supercell, "reference": "ideal"}
         return ToContext(
             fitted=self.submit(
                 ForceConstantsWorkChain,
@@ -129,28 +116,10 @@ class DisplacementConductivityWorkChain(Chain):
             )
         )
 
-    def solve(self) -> ExitCode | ToContext:
-        """Phonons, linewidths and the two-channel sum."""
+    def results(self) -> ExitCode | None:
+        """Hand up the force constants and how good they are."""
         if (failed := self.failure("the fit of the force constants", self.ctx.fitted)) is not None:
             return failed
         self.out("force_constants", self.ctx.fitted.outputs.force_constants)
         self.out("fit", self.ctx.fitted.outputs.output_parameters)
-        return ToContext(
-            solved=self.submit(
-                LatticeConductivityWorkChain,
-                **self.common_inputs(),
-                force_constants=self.ctx.fitted.outputs.force_constants,
-                fit=self.ctx.fitted.outputs.output_parameters,
-                settings=self.inputs.settings,
-                origin=Str("force constants from displaced supercells"),
-                metadata={"call_link_label": "lattice_conductivity"},
-            )
-        )
-
-    def results(self) -> ExitCode | None:
-        """Hand up what was computed."""
-        if (failed := self.failure("the lattice conductivity", self.ctx.solved)) is not None:
-            return failed
-        for name in ("phonons", "result", "conductivity"):
-            self.out(name, self.ctx.solved.outputs[name])
         return None

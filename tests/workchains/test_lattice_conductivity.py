@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 from aiida.engine import run_get_node
-from aiida.orm import Dict, StructureData
+from aiida.orm import Dict, SinglefileData, Str, StructureData
 from ase.calculators.emt import EMT
 
 from aiida_iontherm.physics.lattice import Phonons
 from aiida_iontherm.physics.lattice.cells import displaced_supercells, make_phonopy, to_atoms
-from aiida_iontherm.workchains.displacement_conductivity import DisplacementConductivityWorkChain
+from aiida_iontherm.workchains.lattice_conductivity import LatticeConductivityWorkChain
 
 SUPERCELL = (3, 3, 2)
 
@@ -21,10 +21,10 @@ def finished(task_code, cuau_cell):
         "engine": Dict({"name": "emt", "options": {}}),
         "displacements": Dict({"min_extent": 7.0, "count": 12, "distance": 0.01}),
         # EMT ends at 5.8 Angstrom: what half of this cell cannot hold of it is missing.
-        "force_constants": Dict({"cutoffs": [3.6, 3.0], "fit_method": "least-squares", "blocks": 3}),
+        "fitting": Dict({"cutoffs": [3.6, 3.0], "fit_method": "least-squares", "blocks": 3}),
         "settings": Dict({"temperatures": [300.0], "mesh": [4, 4, 3], "coarse_mesh": [2, 2, 2], "mobile": "Cu"}),
     }
-    return run_get_node(DisplacementConductivityWorkChain, **inputs)[1]
+    return run_get_node(LatticeConductivityWorkChain, **inputs)[1]
 
 
 @pytest.mark.slow
@@ -56,17 +56,74 @@ def test_result_says_where_it_comes_from(finished):
     assert total["x"] > 0
     labels = {node.process_label for node in finished.called}
     assert labels == {
-        "displace_atoms",
-        "ReferenceSetWorkChain",
-        "ForceConstantsWorkChain",
-        "LatticeConductivityWorkChain",
+        "DisplacedForceConstantsWorkChain",
+        "LatticeConductivityCalculation",
+        "two_channel_conductivity",
     }
+
+
+@pytest.mark.slow
+def test_force_constants_with_a_table_of_linewidths(finished, task_code, tmp_path):
+    """The same linewidths, given as a table, give the same conductivity."""
+    arrays = finished.outputs.phonons.arrays()
+    path = tmp_path / "linewidths.npz"
+    table = {"qpoints": arrays["qpoints"], "temperatures": arrays["temperatures"], "mesh": arrays["mesh"]}
+    np.savez(path, gamma_thz=arrays["gamma_thz"], **table)
+    settings = {"temperatures": [300.0], "linewidths": {"source": "table", "check": False}, "mobile": "Cu"}
+    inputs = {
+        "code": task_code,
+        "force_constants": finished.outputs.force_constants,
+        "linewidths": SinglefileData(path),
+        "origin": Str("force constants of another run"),
+        "settings": Dict(settings),
+    }
+    _, node = run_get_node(LatticeConductivityWorkChain, **inputs)
+    assert node.is_finished_ok, node.exit_message
+    assert "structure" not in node.outputs
+    quantities = node.outputs.result.quantities
+    assert all("force constants of another run, linewidths given" in q.method for q in quantities)
+    ours, theirs = (
+        {(q.name, q.direction): q.value for q in record if q.name.startswith("kappa")}
+        for record in (quantities, finished.outputs.result.quantities)
+    )
+    # the same numbers, through files in double precision
+    assert ours == pytest.approx(theirs, rel=1e-9)
+
+
+@pytest.mark.slow
+def test_result_tells_what_carries_the_heat(finished):
+    values = {q.name: q.value for q in finished.outputs.result.quantities if q.direction in (None, "average")}
+    shares = [values[f"{name}_modes"] for name in ("particle_like", "wave_like", "overdamped")]
+    # all but the three acoustic modes at the zone centre, of two atoms at 4 x 4 x 3 points
+    assert sum(shares) == pytest.approx(1 - 3 / (6 * 48))
+    assert 0 < values["average_diffuson_frequency"] < 7
+    # the species' parts add up to the whole
+    assert values["kappa_of_Cu"] + values["kappa_of_Au"] == pytest.approx(values["kappa_total"], rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ([], "give `force_constants`, or `structure` and `engine`"),
+        (["structure"], "give `force_constants`, or `structure` and `engine`"),
+        (["force_constants_node", "structure"], "leave out structure"),
+        (["structure", "engine", "fit"], "belong to given `force_constants`"),
+    ],
+)
+def test_conductivity_wants_one_source(names, message, make_process, nodes):
+    known = nodes | {"fit": Dict({"r2_test": 0.9})}
+    with pytest.raises(ValueError, match=message):
+        make_process(
+            "iontherm.lattice_conductivity",
+            settings=Dict({}),
+            **{name.removesuffix("_node"): known[name] for name in names},
+        )
 
 
 def test_unknown_settings_are_refused(make_process, nodes):
     with pytest.raises(ValueError, match="unknown keys distnace"):
         make_process(
-            "iontherm.displacement_conductivity",
+            "iontherm.lattice_conductivity",
             structure=nodes["structure"],
             engine=nodes["engine"],
             displacements=Dict({"distnace": 0.03}),
