@@ -7,7 +7,8 @@
   eV/Angstrom^3, compact or full, atoms in phonopy's order;
 - and where they are known ``masses`` [n] in amu, ``primitive_matrix`` [3, 3] (else found by symmetry), ``symprec`` in
   Angstrom, ``phonon_supercell`` where the second order has one of its own, and for the non-analytical term ``born``
-  [p, 3, 3], ``dielectric`` [3, 3], ``nac_factor`` and ``nac_method``, atoms of the primitive cell.
+  [p, 3, 3], ``dielectric`` [3, 3], ``nac_factor``, ``nac_method`` and phonopy's settings of the Ewald sum,
+  ``nac_Lambda`` and ``nac_G_cutoff`` in 1/Angstrom, atoms of the primitive cell.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from phono3py import Phono3py
 
 Arrays = dict[str, NDArray[Any]]
+
+_NAC_SETTINGS = ("method", "Lambda", "G_cutoff")
+"""What phonopy's parameters of the non-analytical term may hold beside numbers of the crystal."""
 
 
 def crystal_arrays(crystal: Phonopy | Phono3py) -> Arrays:
@@ -62,8 +66,7 @@ def crystal_arrays(crystal: Phonopy | Phono3py) -> Arrays:
     if nac is not None:
         arrays["born"], arrays["dielectric"] = np.array(nac["born"]), np.array(nac["dielectric"])
         arrays["nac_factor"] = np.array(nac["factor"])
-        if nac.get("method"):
-            arrays["nac_method"] = np.array(nac["method"])
+        arrays |= {f"nac_{name}": np.array(nac[name]) for name in _NAC_SETTINGS if nac.get(name)}
     return arrays
 
 
@@ -103,6 +106,7 @@ def _nac(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any] | None:
         return None
     nac: dict[str, Any] = {name: np.array(arrays[name], dtype="double", order="C") for name in ("born", "dielectric")}
     nac["factor"] = float(arrays["nac_factor"])
-    if "nac_method" in arrays:
-        nac["method"] = str(arrays["nac_method"])
+    for name in _NAC_SETTINGS:
+        if f"nac_{name}" in arrays:
+            nac[name] = arrays[f"nac_{name}"].item()
     return nac

@@ -1,12 +1,14 @@
 """A crystal with its force constants from the folder of any program that is read here.
 
-Folders of phonopy and phono3py go to `phonopy_directory`. Others are those of ShengBTE, Quantum ESPRESSO's q2r.x and
-TDEP, with the primitive cell in ``POSCAR`` (TDEP: ``infile.ucposcar``) beside the force constants.
+Folders of phonopy and phono3py go to `phonopy_directory`. Others are those of ShengBTE, Quantum ESPRESSO's q2r.x, TDEP
+and hiphive, with the primitive cell in ``POSCAR`` (TDEP: ``infile.ucposcar``) beside the force constants, unless their
+file holds it. Files of q2r.x and hiphive are also found by their endings, if phonopy left nothing there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,17 @@ import ase.io
 from ase import Atoms
 from numpy.typing import ArrayLike
 
-from aiida_iontherm.tasks.phonopy_directory import has_third_order, load_phono3py_directory, load_phonopy_directory
+from aiida_iontherm.tasks.phonopy_directory import (
+    COMPRESSIONS,
+    FORCE_CONSTANTS,
+    FORCES,
+    PHONO3PY_YAML,
+    PHONOPY_YAML,
+    THIRD_ORDER,
+    has_third_order,
+    load_phono3py_directory,
+    load_phonopy_directory,
+)
 
 if TYPE_CHECKING:
     from phono3py import Phono3py
@@ -26,6 +38,7 @@ SECOND = ("FORCE_CONSTANTS_2ND", "espresso.ifc2", "infile.forceconstant", "outfi
 THIRD = ("FORCE_CONSTANTS_3RD", "infile.forceconstant_thirdorder", "outfile.forceconstant_thirdorder")
 CELLS = ("POSCAR", "POSCAR-unitcell", "infile.ucposcar")
 SUPERCELLS = ("SPOSCAR", "infile.ssposcar")
+ENDINGS = ("*.fc", "*.fcp", "*.ifc2")
 
 
 def find_third_order(path: Path) -> bool:
@@ -35,7 +48,16 @@ def find_third_order(path: Path) -> bool:
     ------
     FileNotFoundError
         If there is no such folder or file.
+    ValueError
+        If there are several files of force constants, or one that cannot be read.
     """
+    file = None if _find(path, SECOND) else _by_ending(path)
+    if file is not None:
+        from aiida_iontherm.tasks.force_constant_files.hiphive_files import orders_in
+        from aiida_iontherm.tasks.force_constant_files.recognise import recognised
+
+        if recognised(file).startswith("hiphive") and 3 in orders_in(file):
+            return True
     return _find(path, THIRD) is not None or has_third_order(path)
 
 
@@ -57,8 +79,8 @@ def load_crystal(
     third
         Whether third order is wanted.
     nac
-        Non-analytical term from ``BORN`` (or phonopy's yaml file): ``True`` to insist on it, ``False`` to leave it out,
-        ``None`` to take it where it is.
+        Non-analytical term from ``BORN`` (or phonopy's yaml file, or that of q2r.x): ``True`` to insist on it,
+        ``False`` to leave it out, ``None`` to take it where it is.
     symmetrise, supercell_matrix
         As in `load_phonopy_directory`; of the other programs' files only ``FORCE_CONSTANTS_2ND`` needs the supercell,
         and force constants are taken as they are.
@@ -72,7 +94,7 @@ def load_crystal(
     ValueError
         If a file cannot be read, does not fit the cells, or looks like another unit.
     """
-    second = _find(path, SECOND)
+    second = _find(path, SECOND) or _by_ending(path)
     if second is None:
         load: Any = load_phono3py_directory if third else load_phonopy_directory
         return load(path, nac=nac, symmetrise=symmetrise, supercell_matrix=supercell_matrix, remark=remark)
@@ -88,33 +110,37 @@ def _from_files(
     say: Callable[[str], None],
 ) -> Phonopy | Phono3py:
     from aiida_iontherm.tasks.force_constant_files import read_force_constants, to_phono3py, to_phonopy
+    from aiida_iontherm.tasks.force_constant_files.read_write import HOLD_THEIR_CELL
+    from aiida_iontherm.tasks.force_constant_files.recognise import recognised
 
     cell = _find(folder, CELLS)
-    if cell is None:
+    if cell is None and recognised(second) not in HOLD_THEIR_CELL:
         raise FileNotFoundError(f"there is no cell beside {second.name}: put the primitive cell there as POSCAR")
-    primitive = _read_cell(cell)
+    primitive = None if cell is None else _read_cell(cell)
     supercell = _supercell(folder, primitive, second, supercell_matrix)
-    born = _find(folder, ("BORN",))
-    if nac and born is None:
+    born = _find(folder, ("BORN",)) if nac is not False else None
+    constants: ForceConstants = read_force_constants(second, primitive, supercell, born=False if born is None else born)
+    if nac and constants.nac is None:
         raise FileNotFoundError(f"there is no BORN beside {second.name}, which the non-analytical term needs")
-    constants: ForceConstants = read_force_constants(
-        second, primitive, supercell, born=born if born is not None and nac is not False else False
-    )
-    used = [second.name, cell.name] + ([born.name] if constants.nac is not None and born is not None else [])
-    if third:
+    if nac is False:
+        constants = replace(constants, nac=None)
+    used = [file.name for file in (second, cell, born) if file is not None]
+    if third and constants.third is None:
         file = _find(folder, THIRD)
         if file is None:
             raise FileNotFoundError(f"there is no third order beside {second.name}: looked for {', '.join(THIRD)}")
-        constants = constants.joined(read_force_constants(file, primitive, constants.supercell))
+        constants = constants.joined(read_force_constants(file, constants.primitive, constants.supercell))
         used.append(file.name)
     say(f"force constants as they are in {', '.join(used)}")
     return to_phono3py(constants) if third else to_phonopy(constants)
 
 
-def _supercell(folder: Path, primitive: Atoms, second: Path, supercell_matrix: ArrayLike | None) -> Atoms | None:
+def _supercell(folder: Path, primitive: Atoms | None, second: Path, supercell_matrix: ArrayLike | None) -> Atoms | None:
     from aiida_iontherm.tasks.force_constant_files import phonopy_supercell
 
     if supercell_matrix is not None:
+        if primitive is None:
+            raise ValueError(f"there is no POSCAR beside {second.name}: the supercell to take needs the primitive cell")
         return phonopy_supercell(primitive, supercell_matrix)
     file = _find(folder, SUPERCELLS)
     if file is not None:
@@ -132,6 +158,17 @@ def _read_cell(path: Path) -> Atoms:
     if not isinstance(atoms, Atoms):
         raise ValueError(f"{path.name} holds more than one cell")
     return atoms
+
+
+def _by_ending(folder: Path) -> Path | None:
+    """Only file with one of the endings, in a folder without anything of phonopy's or phono3py's."""
+    theirs = (*PHONOPY_YAML, *PHONO3PY_YAML, *FORCE_CONSTANTS, *FORCES, *THIRD_ORDER)
+    if _find(folder, tuple(f"{name}{ending}" for name in theirs for ending in COMPRESSIONS)):
+        return None
+    found = sorted(file for pattern in ENDINGS for file in folder.glob(pattern))
+    if len(found) > 1:
+        raise ValueError(f"there are {', '.join(file.name for file in found)} in the folder: leave one there")
+    return found[0] if found else None
 
 
 def _find(folder: Path, names: tuple[str, ...]) -> Path | None:

@@ -25,6 +25,20 @@ def test_harmonic_with_charges_and_masses(shared_data, tmp_path):
     assert again.nac_params is not None
 
 
+def test_settings_of_the_ewald_sum(shared_data, tmp_path):
+    crystal = load_phonopy_directory(shared_data / "phonondb" / "mp-22862", nac=True)
+    narrow = crystal.nac_params | {"Lambda": 0.15, "G_cutoff": 1.0}
+    results = []
+    for params in (crystal.nac_params, narrow):
+        crystal.nac_params = params
+        write_npz(tmp_path / "crystal.npz", crystal_arrays(crystal))
+        again = phonopy_of(read_npz(tmp_path / "crystal.npz"))
+        results.append(again.run_qpoints(QPOINTS).frequencies)
+        np.testing.assert_allclose(results[-1], crystal.run_qpoints(QPOINTS).frequencies, rtol=0, atol=1e-10)
+    # another split of short and long range interpolates in another way, if little in so large a supercell
+    assert np.abs(results[0] - results[1]).max() > 1e-6
+
+
 def test_third_order(shared_data, tmp_path):
     crystal = load_phono3py_directory(shared_data / "force_sets" / "Si-PBE")
     write_npz(tmp_path / "crystal.npz", crystal_arrays(crystal))

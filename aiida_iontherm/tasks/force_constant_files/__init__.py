@@ -1,7 +1,7 @@
 """Files of force constants of other programs, read into one form and written from it.
 
 `read_force_constants` and `write_force_constants` go by the format of the file: phonopy, phono3py, ShengBTE, Quantum
-ESPRESSO, FourPhonon, TDEP, and hiphive (written only).
+ESPRESSO, FourPhonon, TDEP and hiphive.
 """
 
 from aiida_iontherm.tasks.force_constant_files.checks import (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import permutations
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from phonopy.structure.atoms import PhonopyAtoms
 
 from aiida_iontherm.physics.lattice.cells import to_atoms
 from aiida_iontherm.physics.lattice.conversion import phono3py_from_force_constants
-from aiida_iontherm.tasks.force_constant_files.clusters import from_members, members_of, unfold
+from aiida_iontherm.tasks.force_constant_files.clusters import ORDER_NAMES, from_members, members_of, unfold
 from aiida_iontherm.tasks.force_constant_files.form import ForceConstants
 from aiida_iontherm.tasks.force_constant_files.repetition import POSITION_TOLERANCE, Repetition
 
@@ -187,17 +188,56 @@ def from_hiphive(
     ValueError
         If the cells do not fit, or there is none of these orders.
     """
-    repetition = Repetition.of(primitive, hiphive.supercell, tolerance)
+    from hiphive.force_constants import SortedForceConstants
+
+    known = {}
+    for order in hiphive.orders:
+        clusters = hiphive.get_fc_dict(order)
+        known[order] = (np.array(list(clusters)), np.array(list(clusters.values())))
+    # hiphive keeps one permutation of each cluster if it can.
+    one_of_each = isinstance(hiphive, SortedForceConstants)
+    return from_members_anywhere(known, hiphive.supercell, primitive, one_of_each=one_of_each, tolerance=tolerance)
+
+
+def from_members_anywhere(
+    known: Mapping[int, tuple[NDArray[np.int64], NDArray[np.float64]]],
+    supercell: Atoms,
+    primitive: Atoms,
+    *,
+    one_of_each: bool,
+    tolerance: float = POSITION_TOLERANCE,
+) -> ForceConstants:
+    """Second to fourth order from clusters of atoms of a supercell that start anywhere in it.
+
+    Parameters
+    ----------
+    known
+        By order: supercell indices [m, order] and tensors [m, 3, ...] in eV/Angstrom^order.
+    supercell, primitive
+        The cells.
+    one_of_each
+        Whether one permutation stands for all of a cluster.
+    tolerance
+        Largest distance in Angstrom of an atom of the supercell from its site.
+
+    Raises
+    ------
+    ValueError
+        If the cells do not fit, or there is none of these orders.
+    """
+    repetition = Repetition.of(primitive, supercell, tolerance)
     n, atoms = len(primitive), len(repetition.supercell)
     arrays: dict[int, NDArray[np.float64]] = {}
     fourth = None
-    for order in hiphive.orders:
-        if order in (2, 3):
-            members, tensors = _permuted(hiphive, order, repetition)
+    for order, (clusters, values) in known.items():
+        if order not in ORDER_NAMES:
+            continue
+        members, tensors = _permuted(clusters, values, one_of_each, repetition)
+        if order == 4:
+            fourth = from_members(members, tensors, repetition)
+        else:
             arrays[order] = np.zeros((n, *(atoms,) * (order - 1), *(3,) * order))
             arrays[order][tuple(members.T)] = tensors
-        elif order == 4:
-            fourth = from_members(*_permuted(hiphive, order, repetition), repetition)
     if not arrays and fourth is None:
         raise ValueError("hiphive's force constants have none of the orders two, three and four")
     return ForceConstants(repetition, second=arrays.get(2), third=arrays.get(3), fourth=fourth)
@@ -235,17 +275,13 @@ def _added_up(
 
 
 def _permuted(
-    hiphive: HiphiveForceConstants, order: int, repetition: Repetition
+    clusters: NDArray[np.int64], values: NDArray[np.float64], one_of_each: bool, repetition: Repetition
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """All clusters of an order that start in the home cell: row and supercell indices [m, order], and tensors."""
-    from hiphive.force_constants import SortedForceConstants
-
-    known = hiphive.get_fc_dict(order)
-    clusters, values = np.array(list(known)), np.array(list(known.values()))
+    order = clusters.shape[1]
     row_of = np.full(len(repetition.supercell), -1)
     row_of[repetition.p2s] = np.arange(len(repetition.p2s))
-    # hiphive keeps one permutation of each cluster if it can.
-    wanted = permutations(range(order)) if isinstance(hiphive, SortedForceConstants) else [tuple(range(order))]
+    wanted = permutations(range(order)) if one_of_each else [tuple(range(order))]
     members, tensors = [], []
     for permutation in wanted:
         permuted = clusters[:, permutation]

@@ -70,8 +70,18 @@ _WRITERS: dict[str, Callable[[Path, ForceConstants], None]] = {
     "hiphive": hiphive_files.write,
 }
 
-READ_FORMATS = ("yaml", *_OVER_A_SUPERCELL, *_WITH_LATTICE_VECTORS, "espresso")
+READ_FORMATS = (
+    "yaml",
+    *_OVER_A_SUPERCELL,
+    *_WITH_LATTICE_VECTORS,
+    "espresso",
+    "hiphive",
+    "hiphive-potential",
+)
 WRITE_FORMATS = tuple(_WRITERS)
+
+HOLD_THEIR_CELL = ("espresso", "hiphive-potential")
+"""Formats that need no primitive cell."""
 
 _CELL_OF_TDEP = ("infile.ucposcar", "outfile.ucposcar")
 
@@ -95,17 +105,20 @@ def read_force_constants(
         A file; or a folder or yaml file of phonopy or phono3py, which `load_phonopy_directory` and
         `load_phono3py_directory` read with all that belongs to it.
     primitive
-        Primitive cell. Not needed beside a yaml file of phonopy or phono3py, or TDEP's ``infile.ucposcar``.
+        Primitive cell. Not needed beside a yaml file of phonopy or phono3py, or TDEP's ``infile.ucposcar``, nor for
+        files that hold it: Quantum ESPRESSO's, and potentials of hiphive.
     supercell
-        Ideal supercell, atoms in the order of the file. Not needed beside a yaml file. Formats with lattice vectors do
-        without: second order is put into the smallest diagonal supercell that holds it.
+        Ideal supercell, atoms in the order of the file. Not needed beside a yaml file. Files that hold a supercell
+        (hiphive's ``.fc``, Quantum ESPRESSO's by its mesh) are taken to the one given. Formats with lattice vectors
+        do without: second order is put into the smallest diagonal supercell that holds it.
     format
         One of `READ_FORMATS`, where the file is not recognised.
     unit
         One of `units.UNITS`, the unit of the numbers where it is not the one of the format. What is named is not
         questioned.
     born
-        A ``BORN`` file, or True to insist on the charges of ``BORN`` or the yaml file beside.
+        A ``BORN`` file, or True to insist on the charges of ``BORN`` or the yaml file beside. Charges within a file of
+        Quantum ESPRESSO come without asking.
     sum_rules
         Whether badly broken acoustic sum rules are refused.
     tolerance
@@ -119,13 +132,12 @@ def read_force_constants(
     Raises
     ------
     ValueError
-        If a file is not there, cut short or damaged, or is a pickle; cells and force constants do not belong together;
-        numbers are not finite, of an odd magnitude, or break the sum rules; charges are missing that are insisted on.
+        If a file is not there, cut short or damaged, or asks for programs to be run; cells and force constants do not
+        belong together; numbers are not finite, of an odd magnitude, or break the sum rules; charges are missing that
+        are insisted on.
     """
     file = Path(path).expanduser()
     kind = "yaml" if file.is_dir() else format or recognised(file)
-    if kind == "hiphive":
-        return hiphive_files.refuse(file)
     if kind not in READ_FORMATS:
         raise ValueError(f"{kind!r} is not a format that is read: take one of {', '.join(READ_FORMATS)}")
     stated = _stated_unit(file, kind)
@@ -135,7 +147,11 @@ def read_force_constants(
     if kind == "yaml":
         constants = _with_all_around(file, born is True and charges is None)
     elif kind == "espresso":
-        constants = espresso.read_q2r(file, _needed(primitive, file), supercell, tolerance)
+        constants = espresso.read_q2r(file, primitive, supercell, tolerance)
+    elif kind == "hiphive":
+        constants = hiphive_files.read_fc(file, _needed(primitive, file), supercell, tolerance)
+    elif kind == "hiphive-potential":
+        constants = hiphive_files.read_fcp(file, primitive, supercell, tolerance)
     elif kind in _OVER_A_SUPERCELL:
         repetition, nac = _cells(file, kind, primitive, supercell, tolerance)
         constants = replace(_OVER_A_SUPERCELL[kind](file, repetition), nac=nac if born is True else None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import tarfile
 from pathlib import Path
 
@@ -60,8 +61,29 @@ def recognised(path: Path) -> str:
     if path.suffix == ".yaml" or ".yaml." in path.name:
         return "yaml"
     if tarfile.is_tarfile(path):
-        return "hiphive"
+        return _of_archive(path)
+    with path.open("rb") as stream:
+        if stream.read(1) == pickle.PROTO:
+            raise ValueError(
+                f"{path.name} is a bare Python pickle, as hiphive wrote potentials before version 1.0, and is not "
+                "opened: read it in the hiphive it comes from and write its force constants over a supercell as .fc"
+            )
     return _of_text(path)
+
+
+def _of_archive(path: Path) -> str:
+    try:
+        with tarfile.open(path) as archive:
+            names = archive.getnames()
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise ValueError(f"{path.name} is an archive that is cut short or damaged: {error}") from error
+    if "fc_dict" in names:
+        return "hiphive"
+    if "_prim" in names:
+        return "hiphive-potential"
+    raise ValueError(
+        f"{path.name} is an archive of {', '.join(names[:3]) or 'nothing'}, and not a .fc or .fcp file of hiphive"
+    )
 
 
 def _of_hdf5(path: Path) -> str:
