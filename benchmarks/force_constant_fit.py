@@ -97,8 +97,8 @@ def ours(case: Case, displacements: np.ndarray, forces: np.ndarray, clusters: np
     start = time.perf_counter()
     basis = ForceConstantBasis(primitive, supercell, case.cutoffs, SYMPREC)
     space = time.perf_counter() - start
-    fit = fit_in_basis(basis, displacements, forces)
-    found = {"space": space, "parameters": fit.n_parameters, "fc2": fit.fc2, "fc3": fit.fc3}
+    fit = fit_in_basis(basis, displacements, forces, expansion="taylor")
+    found = {"space": space, "parameters": fit.basis.n_parameters, "fc2": fit.fc2, "fc3": fit.fc3}
     return found if fit.fc4 is None else found | {"fc4": fit.fc4.tensors}
 
 

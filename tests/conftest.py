@@ -131,7 +131,7 @@ TINY = {
         "position_interval_fs": 8.0,
         "snapshots": 12,
     },
-    "force_constants": {"cutoffs": [3.6, 3.0], "blocks": 2},
+    "force_constants": {"cutoffs": [3.6, 3.0], "blocks": 2, "convergence": ["snapshots"]},
     "conductivity": {"mesh_length": 12.0, "coarse_mesh_length": 8.0},
 }
 """Settings that take the whole chain through CuAu in a minute; no number that comes out means anything."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from aiida.common.datastructures import CalcInfo, CodeInfo
 from aiida.common.exceptions import ValidationError
 from aiida.common.folders import Folder
-from aiida.engine import CalcJob, CalcJobProcessSpec, ExitCode
+from aiida.engine import CalcJob, CalcJobProcessSpec, ExitCode, ProcessSpec
 from aiida.orm import Dict, RemoteData, SinglefileData, StructureData
 from aiida.parsers import Parser
 
@@ -95,6 +96,16 @@ def write_structure(folder: Folder, structure: StructureData, filename: str = "s
     """Write one structure and return the name of its file."""
     data = ConfigurationsData.from_frames([structure.get_ase()])
     return write_file(folder, data, filename)
+
+
+def also_validate(spec: ProcessSpec, validate: Callable[[Any, Any], str | None]) -> None:
+    """Check all inputs together by a function, beside what the parent class of a process checks already."""
+    inherited = spec.inputs.validator
+
+    def both(value: Any, port: Any) -> str | None:
+        return validate(value, port) or (inherited(value, port) if inherited is not None else None)
+
+    spec.inputs.validator = both
 
 
 def write_file(folder: Folder, node: SinglefileData, filename: str) -> str:

@@ -5,21 +5,36 @@ from __future__ import annotations
 from typing import Any
 
 from aiida.common.folders import Folder
-from aiida.engine import CalcJobProcessSpec
+from aiida.engine import CalcJobProcessSpec, ProcessSpec
 from aiida.orm import StructureData
 
-from aiida_iontherm.calculations.base import TaskCalculation, TaskParser, write_file, write_structure
+from aiida_iontherm.calculations.base import TaskCalculation, TaskParser, also_validate, write_file, write_structure
 from aiida_iontherm.data import ConfigurationsData, ForceConstantsData, TrajectoryData
 
 
-def _validate_inputs(value: Any, _context: Any) -> str | None:
+def define_snapshots(spec: ProcessSpec) -> None:
+    """Declare a cell and its snapshots from one of two sources: ports that the job and its work chain share."""
+    spec.input("structure", valid_type=StructureData, help="Unit cell of the supercells.")
+    spec.input(
+        "trajectory", valid_type=TrajectoryData, required=False, help="Snapshots of positions and forces from MD."
+    )
+    spec.input(
+        "configurations",
+        valid_type=ConfigurationsData,
+        required=False,
+        help="Labelled supercells, atoms in phonopy's order.",
+    )
+    also_validate(spec, _validate_source)
+
+
+def _validate_source(value: Any, _port: Any) -> str | None:
     if ("trajectory" in value) == ("configurations" in value):
         return "give either `trajectory` or `configurations`"
     return None
 
 
 class ForceConstantsCalculation(TaskCalculation):
-    """Fit second- and third-order force constants; cutoffs in Angstrom."""
+    """Fit force constants of second order and, with as many cutoffs (Angstrom), of third and fourth order."""
 
     TASK = "force-constants"
     RETRIEVE = ("force_constants.npz",)
@@ -28,20 +43,12 @@ class ForceConstantsCalculation(TaskCalculation):
     def define(cls, spec: CalcJobProcessSpec) -> None:
         """Declare the ports."""
         super().define(spec)
-        spec.input("structure", valid_type=StructureData, help="Unit cell of the supercells.")
-        spec.input(
-            "trajectory", valid_type=TrajectoryData, required=False, help="Snapshots of positions and forces from MD."
-        )
-        spec.input(
-            "configurations",
-            valid_type=ConfigurationsData,
-            required=False,
-            help="Labelled supercells, atoms in phonopy's order.",
-        )
-        spec.inputs.validator = _validate_inputs
+        define_snapshots(spec)
         spec.inputs["metadata"]["options"]["parser_name"].default = "iontherm.force_constants"
         spec.output(
-            "force_constants", valid_type=ForceConstantsData, help="In eV/Angstrom^2 and eV/Angstrom^3, with replicas."
+            "force_constants",
+            valid_type=ForceConstantsData,
+            help="In eV/Angstrom^2, eV/Angstrom^3 and eV/Angstrom^4, with replicas.",
         )
 
     def write_inputs(self, folder: Folder) -> dict[str, Any]:

@@ -148,7 +148,7 @@ def two_channel_conductivity(
     figures = {} if fit is None else fit.get_dict()
     caveats = [] if caveat is None else [caveat.value]
     if not figures.get("convergence_converged", True):
-        caveats.append(figures["convergence_reason"])
+        caveats.append(f"the force constants are not converged: {figures['convergence_reason']}")
     force_constants = "effective force constants at temperature from MD" if origin is None else origin.value
     linewidths = "three-phonon linewidths (RTA)" if solution is None else solution["linewidths"]
     method = f"two-channel sum, {force_constants}, {linewidths}"

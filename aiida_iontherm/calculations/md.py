@@ -8,7 +8,13 @@ from aiida.common.folders import Folder
 from aiida.engine import CalcJobProcessSpec
 from aiida.orm import StructureData
 
-from aiida_iontherm.calculations.base import TaskCalculation, TaskParser, write_potential, write_structure
+from aiida_iontherm.calculations.base import (
+    TaskCalculation,
+    TaskParser,
+    also_validate,
+    write_potential,
+    write_structure,
+)
 from aiida_iontherm.data import ConfigurationsData, PotentialData, TrajectoryData
 
 
@@ -47,7 +53,7 @@ class MdCalculation(TaskCalculation):
             required=False,
             help="Frames of a graded run that the potential does not know well, with their grades.",
         )
-        spec.inputs.validator = _validate_inputs
+        also_validate(spec, _validate_inputs)
 
     def write_inputs(self, folder: Folder) -> dict[str, Any]:
         """Write the cell and the potential."""

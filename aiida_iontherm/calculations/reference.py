@@ -8,7 +8,7 @@ from aiida.common.folders import Folder
 from aiida.engine import CalcJobProcessSpec
 from aiida.orm import StructureData
 
-from aiida_iontherm.calculations.base import TaskCalculation, TaskParser, write_file, write_structure
+from aiida_iontherm.calculations.base import TaskCalculation, TaskParser, also_validate, write_file, write_structure
 from aiida_iontherm.data import ConfigurationsData
 
 
@@ -31,7 +31,7 @@ class ReferenceCalculation(TaskCalculation):
         spec.input("structure", valid_type=StructureData, required=False, help="Cell to relax or to sample.")
         spec.input("configurations", valid_type=ConfigurationsData, required=False, help="Configurations to label.")
         spec.inputs["metadata"]["options"]["parser_name"].default = "iontherm.reference"
-        spec.inputs.validator = _validate_inputs
+        also_validate(spec, _validate_inputs)
         spec.output(
             "configurations",
             valid_type=ConfigurationsData,

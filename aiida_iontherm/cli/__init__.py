@@ -11,6 +11,7 @@ COMMANDS = {
     "engines": "aiida_iontherm.cli.catalogue:engines",
     "harmonic": "aiida_iontherm.cli.harmonic:harmonic",
     "kappa": "aiida_iontherm.cli.kappa:kappa",
+    "linewidths": "aiida_iontherm.cli.linewidths:linewidths",
     "materials": "aiida_iontherm.cli.catalogue:materials",
     "protocols": "aiida_iontherm.cli.catalogue:protocols",
     "report": "aiida_iontherm.cli.results:report",

@@ -10,6 +10,7 @@ import numpy as np
 from aiida_iontherm.physics.ions import bose_einstein, critical_phonon_number, occupation_probability
 from aiida_iontherm.report.lattice import dos_data, kappa_data, lifetime_data, spectral_data
 from aiida_iontherm.report.model import (
+    ConvergenceData,
     MsdData,
     OccupationData,
     ParityData,
@@ -57,6 +58,7 @@ def gather(run: ProcessNode) -> ReportInput:
         published=published(formula),
         kappa=None if conductivity is None else kappa_data(**conductivity),
         spectral=_spectra(outputs),
+        convergence=_convergence(outputs),
         dos=None if phonons is None else dos_data(phonons),
         msd=_msd(outputs, settings),
         parity=_parity(outputs),
@@ -105,6 +107,8 @@ def _warnings(run: ProcessNode, settings: dict[str, Any]) -> list[str]:
                 f"At {label[1:]} K the force constants explain {100 * fit['r2_test']:.0f} % of the variance of forces "
                 "they were not fitted to: strong anharmonicity beyond third order."
             )
+        if not fit.get("convergence_converged", True):
+            lines.append(f"At {label[1:]} K the force constants are not converged: {fit['convergence_reason']}.")
     return lines
 
 
@@ -165,6 +169,25 @@ def _msd(outputs: Any, settings: dict[str, Any]) -> list[MsdData]:
             )
         )
     return data
+
+
+def _convergence(outputs: Any) -> list[ConvergenceData]:
+    """Fits of all temperatures that were compared with fits to fewer snapshots."""
+    records = []
+    for label, fit in _items(outputs, "fits"):
+        series = fit.get("convergence", {}).get("snapshots")
+        if series is not None and len(series["settings"]) > 1:
+            records.append(
+                ConvergenceData(
+                    temperature=float(label[1:].replace("_", ".")),
+                    snapshots=np.array(series["settings"]),
+                    force_error_ev_per_angstrom=np.array(series["rmse_test_ev_per_angstrom"]),
+                    frequency_change_thz=np.array(series["frequency_change_thz"]),
+                    tolerance_thz=series["tolerance_thz"],
+                    converged=series["converged"],
+                )
+            )
+    return records
 
 
 def _parity(outputs: Any) -> ParityData | None:

@@ -188,6 +188,41 @@ class LifetimeData:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class ConvergenceData:
+    """Force constants of one temperature, fitted to growing numbers of snapshots.
+
+    Attributes
+    ----------
+    temperature
+        In K.
+    snapshots
+        [k] numbers of snapshots, ascending; the last is all.
+    force_error_ev_per_angstrom
+        [k] root mean square error of forces left out of the fit.
+    frequency_change_thz
+        [k] root mean square difference of the frequencies from those of the last fit.
+    tolerance_thz
+        Difference that counts as none.
+    converged
+        The verdict.
+    """
+
+    temperature: float
+    snapshots: np.ndarray
+    force_error_ev_per_angstrom: np.ndarray
+    frequency_change_thz: np.ndarray
+    tolerance_thz: float
+    converged: bool
+
+    def __post_init__(self) -> None:
+        if len(self.snapshots) < 2:
+            raise ValueError(f"ConvergenceData.snapshots needs two numbers or more, not {len(self.snapshots)}")
+        shape = np.shape(self.snapshots)
+        _check_shape("ConvergenceData.force_error_ev_per_angstrom", self.force_error_ev_per_angstrom, shape)
+        _check_shape("ConvergenceData.frequency_change_thz", self.frequency_change_thz, shape)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class OccupationData:
     """Probability of finding n quanta in one vibration.
 
@@ -321,7 +356,7 @@ class ReportInput:
         The results.
     published
         Mappings or records with the fields of `Published`.
-    kappa, spectral, dos, msd, parity, lifetimes, occupation, provenance
+    kappa, spectral, convergence, dos, msd, parity, lifetimes, occupation, provenance
         Data of the figures; ``None`` or empty leaves the figure out.
     absent
         Figure name -> sentence that says why it is left out, in place of the general one.
@@ -343,6 +378,7 @@ class ReportInput:
     published: Sequence[Any] = ()
     kappa: KappaData | None = None
     spectral: Sequence[SpectralData] = ()
+    convergence: Sequence[ConvergenceData] = ()
     dos: DosData | None = None
     msd: Sequence[MsdData] = ()
     parity: ParityData | None = None

@@ -16,12 +16,26 @@ from aiida_iontherm.physics.lattice.cells import (
     mean_structure,
     to_atoms,
 )
-from aiida_iontherm.physics.lattice.force_constants import fit_force_constants, reference_displacements
+from aiida_iontherm.physics.lattice.force_constant_convergence import (
+    FREQUENCY_TOLERANCE_THZ,
+    ForceConstantConvergence,
+    convergence_with_cutoffs,
+    convergence_with_snapshots,
+)
+from aiida_iontherm.physics.lattice.force_constants import (
+    EffectiveForceConstants,
+    FitQuality,
+    fit_force_constants,
+    reference_displacements,
+)
 from aiida_iontherm.tasks.contract import InputError, PhysicsError, Task, TaskInput
 from aiida_iontherm.tasks.files import read_npz, read_structures, write_npz
 
 HOP_DISTANCE = 1.2
 """In Angstrom: an atom whose mean is farther than this from its site has left it."""
+
+SHORTER = (0.8, 0.9)
+"""Of all cutoffs: the settings that the full ones are compared with. Fits to these cost a fraction of the full one."""
 
 
 class Input(TaskInput):
@@ -37,12 +51,23 @@ class Input(TaskInput):
         min_length=1, max_length=3, description="Second, third (if wanted) and fourth (if wanted) order, Angstrom."
     )
     fit_method: Literal["ridge", "least-squares"] = "ridge"
+    expansion: Literal["effective", "taylor"] = Field(
+        "effective",
+        description="What a fourth order does to the others: 'effective' nothing, second and third are those of a fit "
+        "without it; 'taylor': all orders are one model of the forces.",
+    )
     blocks: int = Field(4, ge=2, description="Contiguous blocks of snapshots for cross-validation and jackknife.")
     reference: Literal["mean", "ideal"] = Field("mean", description="Positions to expand around.")
+    convergence: tuple[Literal["snapshots", "cutoffs"], ...] = Field(
+        (), description="What the fit is to be compared with: fits to fewer snapshots, with shorter cutoffs."
+    )
 
 
 def run(task: Task, task_input: Input) -> dict[str, Any]:
     """Fit, and write ``force_constants.npz``: the fit to all snapshots first, then one for each block left out.
+
+    The figures are those of second and third order, which phonons and linewidths are made of; those of the fit that
+    the fourth comes from are under ``with_fourth_order`` where it is another one.
 
     The fourth order is a list: ``fc4_clusters`` [c, 4], and ``fc4_i`` [c, 3, 3, 3, 3] in eV/Angstrom^4 for each fit.
     """
@@ -74,18 +99,22 @@ def run(task: Task, task_input: Input) -> dict[str, Any]:
         task.progress("fit force constants", done, total)
         task.step(lambda: ({}, {}))  # nothing to keep: a fit that was stopped begins anew
 
+    primitive = to_atoms(phonopy.primitive)
     try:
         fit = fit_force_constants(
-            to_atoms(phonopy.primitive),
+            primitive,
             supercell,
             displacements,
             forces,
             cutoffs,
             fit_method=task_input.fit_method,
+            expansion=task_input.expansion,
             blocks=task_input.blocks,
+            partial="snapshots" in task_input.convergence,
             symprec=SYMMETRY_TOLERANCE,
             progress=report,
         )
+        series = _convergence(task_input, fit, primitive, supercell, displacements, forces)
     except ValueError as error:
         raise InputError(str(error)) from error
     arrays: dict[str, np.ndarray] = {}
@@ -107,15 +136,74 @@ def run(task: Task, task_input: Input) -> dict[str, Any]:
     write_npz(task.folder / "force_constants.npz", arrays, compressed=True)
     return {
         "cutoffs": list(cutoffs),
-        "parameters": fit.n_parameters,
         "snapshots": len(snapshots),
-        "ridge_strength": fit.ridge_strength,
-        "rmse_train_ev_per_angstrom": fit.rmse_train,
-        "rmse_test_ev_per_angstrom": fit.rmse_test,
-        "r2_train": fit.r2_train,
-        "r2_test": fit.r2_test,
+        **_figures(fit.quality),
+        "with_fourth_order": _figures(fit.quality_with_fourth) if fit.quality_with_fourth else None,
         "max_mean_shift_angstrom": farthest,
         "rms_displacement_angstrom": float(np.sqrt(np.mean(np.sum(displacements**2, axis=2)))),
+        **_verdict(series),
+    }
+
+
+def _figures(quality: FitQuality) -> dict[str, Any]:
+    return {
+        "parameters": quality.n_parameters,
+        "ridge_strength": quality.ridge_strength,
+        "rmse_train_ev_per_angstrom": quality.rmse_train,
+        "rmse_test_ev_per_angstrom": quality.rmse_test,
+        "r2_train": quality.r2_train,
+        "r2_test": quality.r2_test,
+    }
+
+
+def _convergence(
+    task_input: Input,
+    fit: EffectiveForceConstants,
+    primitive: Atoms,
+    supercell: Atoms,
+    displacements: np.ndarray,
+    forces: np.ndarray,
+) -> dict[str, ForceConstantConvergence]:
+    """Make the series that were asked for."""
+    series = {}
+    if "snapshots" in task_input.convergence:
+        series["snapshots"] = convergence_with_snapshots(fit, primitive, supercell)
+    if "cutoffs" in task_input.convergence:
+        lengths = fit.basis.cutoffs[:2] if fit.quality_with_fourth else fit.basis.cutoffs
+        series["cutoffs"] = convergence_with_cutoffs(
+            fit,
+            primitive,
+            supercell,
+            displacements,
+            forces,
+            [[share * length for length in lengths] for share in SHORTER],
+            fit_method=task_input.fit_method,
+            symprec=SYMMETRY_TOLERANCE,
+            blocks=task_input.blocks,
+        )
+    return series
+
+
+def _verdict(series: dict[str, ForceConstantConvergence]) -> dict[str, Any]:
+    """Series as plain lists, and one verdict on all of them; nothing where there is none."""
+    if not series:
+        return {}
+    failed = [found.reason for found in series.values() if not found.converged]
+    return {
+        "convergence": {
+            name: {
+                "settings": [list(setting) if isinstance(setting, tuple) else setting for setting in found.settings],
+                "parameters": found.n_parameters.tolist(),
+                "rmse_test_ev_per_angstrom": found.rmse_test_ev_per_angstrom.tolist(),
+                "frequency_change_thz": found.change_thz.tolist(),
+                "tolerance_thz": FREQUENCY_TOLERANCE_THZ,
+                "converged": found.converged,
+                "reason": found.reason,
+            }
+            for name, found in series.items()
+        },
+        "convergence_converged": not failed,
+        "convergence_reason": "; ".join(failed or [found.reason for found in series.values()]),
     }
 
 

@@ -48,6 +48,9 @@ class Input(TaskInput):
     snapshots: int = Field(100, ge=0, description="Number of snapshots of all positions and forces.")
     vdos: bool = Field(False, description="Vibrational density of states from the velocities.")
     vdos_resolution_thz: float = Field(0.2, gt=0)
+    store_velocities: bool = Field(
+        False, description="Store the velocities of all atoms every 8 fs or more often, for linewidths."
+    )
     max_force: float | None = Field(
         None, gt=0, description="Stop as unstable when a snapshot has a larger force, eV/Angstrom."
     )
@@ -63,6 +66,8 @@ class Input(TaskInput):
 
 def run(task: Task, task_input: Input) -> dict[str, Any]:
     """Run the MD, write ``trajectory.npz``, the snapshots as ``snapshots.extxyz`` and, of a graded run, candidates.
+
+    Asked to, it stores the velocities as ``velocities.npz``, 12 bytes per atom and frame.
 
     A run that breaks is a result, not a failure: the task finishes, and ``broke_at_ps`` says where.
     """
@@ -144,7 +149,7 @@ def _settings(task_input: Input) -> MdSettings:
     position = max(1, round(task_input.position_interval_fs / timestep))
     production = max(1, round(task_input.production_ps * 1000 / timestep))
     # Velocities must resolve the fastest vibration: 8 fs puts the highest frequency at 62 THz.
-    velocity = max(1, int(8.0 // timestep)) if task_input.vdos else 0
+    velocity = max(1, int(8.0 // timestep)) if task_input.vdos or task_input.store_velocities else 0
     unit = int(np.lcm(position, velocity)) if velocity else position
     # About 0.4 ps: short enough to stop soon, long enough for the neighbour list to pay.
     target = 400 / timestep
@@ -172,7 +177,7 @@ def _settings(task_input: Input) -> MdSettings:
         block_steps=block,
         seed=task_input.seed,
     )
-    if velocity:
+    if task_input.vdos:
         # Said now, not after the run.
         needed = frames_for_resolution(velocity * timestep, task_input.vdos_resolution_thz) * velocity * timestep / 1000
         stored = (settings.blocks - settings.equilibration_blocks) * block * timestep / 1000
@@ -209,6 +214,15 @@ def _write(task: Task, task_input: Input, settings: MdSettings, dynamics: Molecu
         )
         arrays["vdos_frequencies_thz"] = dos.frequencies_thz
         arrays |= {f"vdos_{symbol}": values for symbol, values in dos.partial.items()}
+    if task_input.store_velocities:
+        velocity_arrays = {
+            "velocities": velocities,
+            "positions": stored["snapshots"] if len(stored["snapshots"]) else supercell.positions[None],
+            "cell": supercell.cell.array,
+            "numbers": supercell.numbers,
+            "frame_interval_fs": np.array(settings.velocity_stride * settings.timestep_fs),
+        }
+        write_npz(task.folder / "velocities.npz", velocity_arrays)
     snapshots, forces = stored["snapshots"], stored["snapshot_forces"]
     largest = float(np.abs(forces).max(initial=0.0))
     if task_input.max_force is not None and largest > task_input.max_force:

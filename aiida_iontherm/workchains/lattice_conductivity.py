@@ -7,6 +7,7 @@ from typing import Any
 from aiida.engine import ExitCode, ProcessSpec, ToContext, if_, while_
 from aiida.orm import ArrayData, Dict, SinglefileData, Str
 
+from aiida_iontherm.calculations.base import also_validate
 from aiida_iontherm.calculations.functions import two_channel_conductivity
 from aiida_iontherm.calculations.lattice_conductivity import LatticeConductivityCalculation
 from aiida_iontherm.data import ForceConstantsData, ResultData
@@ -48,7 +49,7 @@ class LatticeConductivityWorkChain(Parent, TaskWorkChain):
         spec.expose_inputs(DisplacedForceConstantsWorkChain, exclude=("code", "options", "metadata"))
         for name in DISPLACED:
             spec.inputs[name].required = False
-        spec.inputs.validator = _validate_inputs
+        also_validate(spec, _validate_inputs)
         spec.input("settings", valid_type=Dict, help="Meshes, temperatures (K), linewidths, mobile ion.")
         spec.input(
             "linewidths",

@@ -9,6 +9,7 @@ from aiida.engine import ExitCode, ProcessBuilder, ProcessSpec, ToContext, if_
 from aiida.orm import AbstractCode, ArrayData, Dict, Str, StructureData
 from pydantic import ValidationError
 
+from aiida_iontherm.calculations.base import also_validate
 from aiida_iontherm.calculations.functions import (
     analyse_occupation,
     collect_results,
@@ -60,7 +61,7 @@ class MaterialWorkChain(Chain):
             required=False,
             help="Ready potential; without it one is trained in the run.",
         )
-        spec.inputs.validator = _validate_inputs
+        also_validate(spec, _validate_inputs)
         spec.outline(
             cls.setup,
             if_(cls.needs_potential)(

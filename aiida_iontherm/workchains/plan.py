@@ -10,16 +10,18 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 from ase import Atoms
 from phonopy import Phonopy
 from phonopy.phonon.grid import length2mesh
 
-from aiida_iontherm.materials.supercells import perpendicular_heights, supercell_matrix
+from aiida_iontherm.materials.supercells import max_cutoff, perpendicular_heights, supercell_matrix
 from aiida_iontherm.physics.lattice.cells import make_phonopy
 from aiida_iontherm.physics.lattice.phonons import irreducible_mesh
 from aiida_iontherm.physics.mtp.basis import basis_tables
 from aiida_iontherm.physics.mtp.training.projection import ROWS_PER_COEFFICIENT
 from aiida_iontherm.physics.mtp.training.search import JACOBIAN_ROWS_PER_COEFFICIENT, START_ITERATIONS
+from aiida_iontherm.workchains.fit_cost import expected_parameters, fit_seconds
 from aiida_iontherm.workchains.settings import PotentialSection, Settings
 
 ENGINE_SECONDS_PER_ATOM = {"chgnet": 4e-3, "mace": 5e-3, "tblite": 3e-2, "emt": 1e-4, "lj": 2e-4}
@@ -121,18 +123,8 @@ def make_plan(atoms: Atoms, settings: Settings, *, with_training: bool) -> list[
             temperatures * (frames * n / 3 * 12 + dynamics.snapshots * n * 130) / 1e6,
         )
     )
-    steps.append(
-        Step(
-            "force_constants",
-            f"force constants to {settings.force_constants.cutoffs[0]:g} / {settings.force_constants.cutoffs[1]:g} "
-            "Angstrom",
-            temperatures,
-            temperatures * (5 + 2e-3 * dynamics.snapshots * n * 0.2 + JOB_SECONDS),
-            temperatures,
-            temperatures * 2.0,
-        )
-    )
     phonopy = make_phonopy(atoms, (1, 1, 1))
+    steps.append(_fit_step(atoms, phonopy, settings, n))
     bands = 3 * len(phonopy.primitive)
     mesh_points, _ = _mesh(phonopy, conductivity.mesh_length)
     solutions = [conductivity.mesh_length, *[conductivity.coarse_mesh_length] * (1 + settings.force_constants.blocks)]
@@ -147,6 +139,35 @@ def make_plan(atoms: Atoms, settings: Settings, *, with_training: bool) -> list[
         )
     )
     return steps
+
+
+def _fit_step(atoms: Atoms, phonopy: Phonopy, settings: Settings, n: int) -> Step:
+    section, temperatures = settings.force_constants, len(settings.temperatures)
+    repeats = supercell_matrix(atoms, settings.dynamics.min_extent, max_atoms=settings.dynamics.max_atoms)
+    longest = max_cutoff(atoms.cell.array * np.array(repeats)[:, None])
+    cutoffs = [min(cutoff, longest) for cutoff in section.cutoffs]
+    seconds = fit_seconds(
+        phonopy,
+        cutoffs,
+        n,
+        settings.dynamics.snapshots,
+        section.blocks,
+        ridge=section.fit_method == "ridge",
+        series="snapshots" in section.convergence,
+    )
+    if "cutoffs" in section.convergence:
+        # Two more fits, at 0.8 and 0.9 of the cutoffs: each has the fewer parameters, by a fourth to sixth power.
+        seconds *= 2
+    parameters = sum(expected_parameters(phonopy, cutoffs))
+    return Step(
+        "force_constants",
+        f"force constants to {' / '.join(f'{cutoff:g}' for cutoff in section.cutoffs)} Angstrom, some "
+        f"{float(f'{parameters:.1g}'):g} parameters from {settings.dynamics.snapshots} snapshots",
+        temperatures,
+        temperatures * (seconds + JOB_SECONDS),
+        temperatures,
+        temperatures * (1 + 1e-3 * parameters),
+    )
 
 
 def _training_steps(atoms: Atoms, settings: Settings) -> list[Step]:

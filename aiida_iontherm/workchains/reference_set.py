@@ -7,6 +7,7 @@ from typing import Any
 from aiida.engine import ProcessSpec
 from aiida.orm import Dict, StructureData
 
+from aiida_iontherm.calculations.base import also_validate
 from aiida_iontherm.data import ConfigurationsData
 from aiida_iontherm.engines.builders import EmbeddedEngine
 from aiida_iontherm.materials.supercells import supercell_matrix
@@ -34,7 +35,7 @@ class ReferenceSetWorkChain(TaskWorkChain):
         spec.input("configurations", valid_type=ConfigurationsData, required=False, help="Configurations to label.")
         spec.input("engine", valid_type=Dict, help="Section `engine` of the settings.")
         spec.input("settings", valid_type=Dict, required=False, help="Section `reference` of the settings, and a seed.")
-        spec.inputs.validator = _validate_inputs
+        also_validate(spec, _validate_inputs)
 
     def setup(self) -> None:
         """Translate the settings into a sampling or labelling job."""

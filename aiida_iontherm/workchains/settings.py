@@ -118,10 +118,29 @@ class DynamicsSection(_Section):
 class ForceConstantsSection(_Section):
     """Effective force constants at temperature."""
 
-    cutoffs: tuple[float, float] = Field(description="Second and third order, Angstrom; capped by the supercell.")
+    cutoffs: tuple[float, ...] = Field(
+        min_length=2,
+        max_length=3,
+        description="Second, third and, if wanted, fourth order, Angstrom; capped by the supercell.",
+    )
     fit_method: Literal["ridge", "least-squares"]
     blocks: int = Field(ge=2)
     reference: Literal["mean", "ideal"]
+    convergence: tuple[Literal["snapshots", "cutoffs"], ...] = Field(
+        description="What the fit is compared with: fits to fewer snapshots, fits with shorter cutoffs."
+    )
+
+    @model_validator(mode="after")
+    def _cutoffs_shrink_with_the_order(self) -> ForceConstantsSection:
+        # A triplet holds pairs: a third order that reaches farther than the second is no expansion of one potential.
+        if not all(0 < length < math.inf for length in self.cutoffs) or any(
+            higher > lower for lower, higher in pairwise(self.cutoffs)
+        ):
+            raise ValueError(
+                "force_constants.cutoffs: lengths must be positive and not grow from order to order, not "
+                + " / ".join(f"{length:g}" for length in self.cutoffs)
+            )
+        return self
 
 
 class ConductivitySection(_Section):

@@ -288,7 +288,7 @@ def test_verdict_on_the_fit_and_words_of_the_solution_reach_the_records(task_run
     analysis = functions.two_channel_conductivity(node, fit, Dict({"linewidths": "linewidths given"}), Str("not sure"))
     for q in analysis["result"].quantities:
         assert not q.converged
-        assert "not sure; too few snapshots" in q.reason
+        assert "not sure; the force constants are not converged: too few snapshots" in q.reason
         assert q.method.endswith("linewidths given")
 
 

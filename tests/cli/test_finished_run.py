@@ -95,6 +95,10 @@ def test_gathered_report(material_run):
     assert len(report.quantities) == len(material_run.outputs.result.quantities)
     assert list(report.kappa.temperatures) == [200.0, 300.0]
     assert [data.temperature for data in report.spectral] == [200.0, 300.0]
+    assert [data.temperature for data in report.convergence] == [200.0, 300.0]
+    assert all(len(data.snapshots) == 2 for data in report.convergence)
+    doubts = [line for line in report.warnings if "the force constants are not converged: snapshots from" in line]
+    assert len(doubts) == sum(not data.converged for data in report.convergence)
     assert [data.ion for data in report.msd] == ["Cu", "Cu"]
     assert set(report.dos.by_species) == {"Cu", "Au"}
     assert len(report.parity.reference_energies) == len(training_set(material_run))

@@ -9,6 +9,7 @@ import pytest
 from aiida_iontherm.physics.quantity import Quantity
 from aiida_iontherm.physics.units import H_EV_THZ, KB_EV
 from aiida_iontherm.report.model import (
+    ConvergenceData,
     DosData,
     KappaData,
     LifetimeData,
@@ -34,6 +35,21 @@ def kappa(temperatures: np.ndarray) -> KappaData:
     rising = (temperatures / 300.0)[:, None, None] ** 0.25 * np.diag(WAVE_300)
     total = falling + rising
     return KappaData(temperatures=temperatures, particle=falling, wave=rising, total=total, uncertainty=0.06 * total)
+
+
+def convergence() -> list[ConvergenceData]:
+    """Settled at 300 K, still moving at 450 K."""
+    return [
+        ConvergenceData(
+            temperature=temperature,
+            snapshots=np.array([80, 120, 200]),
+            force_error_ev_per_angstrom=error * np.array([1.06, 1.03, 1.0]),
+            frequency_change_thz=np.array([1.6, 1.0, 0.0]) * change,
+            tolerance_thz=0.05,
+            converged=change <= 0.05,
+        )
+        for temperature, error, change in ((300.0, 0.058, 0.021), (450.0, 0.094, 0.071))
+    ]
 
 
 def kappa_quantities(data: KappaData) -> list[Quantity]:
@@ -314,6 +330,7 @@ def make_report_input(**changes: Any) -> ReportInput:
         "spectral": [spectral(300.0), spectral(600.0)],
         "dos": dos(),
         "msd": [displacement(300.0, (0, 0, 0), rng), displacement(600.0, (9e-4, 4e-5, 2e-4), rng)],
+        "convergence": convergence(),
         "parity": parity(rng),
         "lifetimes": lifetimes(rng),
         "occupation": occupation(),

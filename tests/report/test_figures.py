@@ -49,6 +49,19 @@ def test_spectrum_half_of_a_box_lies_at_its_middle():
     assert "for the wave-like channel" not in caption.text
 
 
+def test_convergence_shows_all_but_the_comparison_with_itself(report_input):
+    records = report_input().convergence
+    figure, columns = BY_NAME["convergence"].draw(records)
+    np.testing.assert_array_equal(columns["snapshots"], [80, 120, 200] * 2)
+    np.testing.assert_array_equal(columns["frequency_change_THz"][3:], records[1].frequency_change_thz)
+    error, change = figure.axes
+    assert [len(line.get_xdata()) for line in error.lines] == [3, 3]
+    assert [len(line.get_xdata()) for line in change.lines] == [2, 2]
+    caption = BY_NAME["convergence"].describe(records)
+    assert "300 K converged (0.021 THz)" in caption.text
+    assert "450 K not converged (0.071 THz)" in caption.text
+
+
 def test_regimes_by_hand():
     # 1/(2 pi nu): 0.159155 ps at 1 THz; the tolerance is rounding of that number.
     assert ioffe_regel_ps(np.array([1.0]))[0] == pytest.approx(0.159155, abs=1e-6)

@@ -127,7 +127,9 @@ def test_what_is_missing_is_left_out_with_a_reason(tmp_path, report_input):
     stale.write_bytes(b"from an earlier run")
     empty = dict.fromkeys(("kappa", "dos", "parity", "lifetimes", "occupation", "provenance"))
     reason = "No parity plot: the potential of Li et al. was given."
-    data = report_input(**empty, spectral=(), msd=[], quantities=(), published=(), absent={"parity": reason})
+    data = report_input(
+        **empty, spectral=(), convergence=(), msd=[], quantities=(), published=(), absent={"parity": reason}
+    )
     page = Page(write_report(data, tmp_path).read_text(encoding="utf-8"))
     assert not stale.exists()
     assert not page.images
@@ -141,7 +143,15 @@ def test_text_from_outside_is_escaped(tmp_path, report_input):
     empty = dict.fromkeys(("kappa", "dos", "parity", "lifetimes", "occupation", "provenance"))
     hostile = "<script>alert(1)</script>"
     data = report_input(
-        **empty, spectral=(), msd=(), published=(), title=hostile, formula=hostile, warnings=[hostile], protocol=hostile
+        **empty,
+        spectral=(),
+        convergence=(),
+        msd=(),
+        published=(),
+        title=hostile,
+        formula=hostile,
+        warnings=[hostile],
+        protocol=hostile,
     )
     html = write_report(data, tmp_path).read_text(encoding="utf-8")
     assert hostile not in html

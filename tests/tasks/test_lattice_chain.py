@@ -103,6 +103,8 @@ def test_phonons_and_linewidths(make_folder, argon_force_constants, finite_displ
         ({"blocks": 100}, "cannot be split into 100 blocks"),
         ({"blocks": 1}, "blocks"),
         ({"fit_method": "lasso"}, "fit_method"),
+        ({"expansion": "both"}, "expansion"),
+        ({"convergence": ["atoms"]}, "convergence"),
     ],
 )
 def test_wrong_inputs_of_the_fit(folder, argon_md, argon, change, words):
@@ -136,6 +138,68 @@ def test_labelled_supercells_serve_as_a_trajectory(make_folder, argon_md, argon,
     other = make_folder("other").give(settings | {"configurations": "frames.extxyz"}, structure=argon, frames=[argon])
     assert other.run("force-constants") == EXIT_INPUT
     assert "configuration 0 is not a (2, 2, 2) supercell" in other.output["message"]
+
+
+def test_a_fourth_order_leaves_second_and_third_as_they_are(make_folder, argon_md, argon, argon_force_constants):
+    """Unless all orders are to be one model of the forces."""
+    settings = {"supercell": [2, 2, 2], "cutoffs": [4.9, 4.0, 4.0], "blocks": 2}
+    arrays, results = {}, {}
+    for expansion in ("effective", "taylor"):
+        folder = make_folder(expansion).give(settings | {"expansion": expansion}, structure=argon)
+        (folder.path / "trajectory.npz").symlink_to(argon_md.path / "trajectory.npz")
+        assert folder.run("force-constants") == EXIT_OK, folder.output
+        arrays[expansion], results[expansion] = folder.arrays("force_constants.npz"), folder.output["results"]
+    without = argon_force_constants.arrays("force_constants.npz")
+    size = np.abs(without["fc2_0"]).max()
+    for fit in range(3):
+        # The same equations, summed with others in between.
+        np.testing.assert_allclose(arrays["effective"][f"fc2_{fit}"], without[f"fc2_{fit}"], atol=1e-9 * size)
+        assert np.array_equal(arrays["effective"][f"fc4_{fit}"], arrays["taylor"][f"fc4_{fit}"])
+    assert np.abs(arrays["taylor"]["fc2_0"] - without["fc2_0"]).max() > 1e-4 * size
+    before = argon_force_constants.output["results"]
+    assert results["effective"]["r2_test"] == pytest.approx(before["r2_test"], abs=1e-9)
+    assert results["effective"]["parameters"] == before["parameters"]
+    assert before["with_fourth_order"] is None is results["taylor"]["with_fourth_order"]
+    fourth = results["effective"]["with_fourth_order"]
+    assert {key: fourth[key] for key in ("parameters", "r2_test")} == {
+        key: results["taylor"][key] for key in ("parameters", "r2_test")
+    }
+    assert fourth["parameters"] > before["parameters"]
+
+
+def test_convergence_is_told(make_folder, argon_md, argon, argon_force_constants):
+    settings = {"supercell": [2, 2, 2], "cutoffs": [4.9, 4.0], "blocks": 2, "convergence": ["snapshots", "cutoffs"]}
+    folder = make_folder("compared").give(settings, structure=argon)
+    (folder.path / "trajectory.npz").symlink_to(argon_md.path / "trajectory.npz")
+    assert folder.run("force-constants") == EXIT_OK, folder.output
+    results, plain = folder.output["results"], argon_force_constants.output["results"]
+    snapshots, cutoffs = results["convergence"]["snapshots"], results["convergence"]["cutoffs"]
+    assert snapshots["settings"] == [6, 12]
+    assert snapshots["rmse_test_ev_per_angstrom"][-1] == plain["rmse_test_ev_per_angstrom"]
+    # Cold argon: half of 12 snapshots of 32 atoms fix its few parameters to a per mille, some 1 THz times 1e-3.
+    assert 0 < snapshots["frequency_change_thz"][0] < 0.02
+    assert snapshots["frequency_change_thz"][1] == 0
+    assert snapshots["converged"]
+    np.testing.assert_allclose(cutoffs["settings"], np.outer([0.8, 0.9, 1.0], [4.9, 4.0]), rtol=1e-12)
+    assert cutoffs["parameters"] == sorted(cutoffs["parameters"])
+    # Nearest neighbours at 3.75 Angstrom, the next at 5.3: in second order the three settings are the same.
+    assert results["convergence_converged"] == (snapshots["converged"] and cutoffs["converged"])
+    assert snapshots["reason"] in results["convergence_reason"] or cutoffs["reason"] in results["convergence_reason"]
+    assert not any(key.startswith("convergence") for key in plain)
+
+
+def test_an_ion_that_hops_late_is_no_convergence(make_folder, argon_md, argon):
+    """One atom leaves its site for the last sixth of the time: its mean position does not tell, the series does."""
+    trajectory = argon_md.arrays("trajectory.npz")
+    late = -(len(trajectory["snapshots"]) // 6)
+    trajectory["snapshots"][late:, 7] += [1.5, 1.5, 1.5]
+    settings = {"supercell": [2, 2, 2], "cutoffs": [4.9, 4.0], "blocks": 2, "convergence": ["snapshots"]}
+    folder = make_folder("late").give(settings, structure=argon)
+    np.savez(folder.path / "trajectory.npz", **trajectory)
+    assert folder.run("force-constants") == EXIT_OK, folder.output
+    results = folder.output["results"]
+    assert not results["convergence_converged"]
+    assert "snapshots from 6 to 12" in results["convergence_reason"]
 
 
 def test_hopping_ions_have_no_sites(folder, argon_md, argon):

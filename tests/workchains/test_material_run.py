@@ -118,6 +118,11 @@ def test_outputs(material_run):
         assert set(outputs[name]) == LABELS, name
     # A good potential of level 6 for a simple metal: the force constants explain the forces.
     assert all(outputs.fits[label]["r2_test"] > 0.9 for label in LABELS)
+    for label in LABELS:
+        fit = outputs.fits[label]
+        half, whole = fit["convergence"]["snapshots"]["settings"]
+        assert abs(half - whole / 2) <= 0.5  # two blocks
+        assert whole == fit["snapshots"]
     assert sorted(outputs.potential.species) == ["Au", "Cu"]
     assert outputs.test["configurations"] == 4
     (record,) = outputs.active_learning["rounds"]

@@ -3,6 +3,8 @@
 import pytest
 
 from aiida_iontherm.materials.table import find
+from aiida_iontherm.physics.lattice.cells import make_phonopy
+from aiida_iontherm.workchains.fit_cost import expected_parameters, fit_seconds
 from aiida_iontherm.workchains.plan import make_plan
 from aiida_iontherm.workchains.protocols import load_protocol
 
@@ -23,7 +25,7 @@ def cscu2i3():
     return find("CsCu2I3").to_atoms()
 
 
-@pytest.mark.parametrize("name", ["demo", "fast", "balanced"])
+@pytest.mark.parametrize("name", ["demo", "fast", "balanced", "precise"])
 def test_numbers_are_positive(name, cscu2i3):
     plan = make_plan(cscu2i3, load_protocol(name), with_training=True)
     assert [step.name for step in plan] == TRAINED
@@ -74,10 +76,51 @@ def test_cost_follows_the_settings(cscu2i3):
     assert seconds("lattice_conductivity", conductivity={"mesh_length": 60.0}) > 5 * seconds("lattice_conductivity")
 
 
+def test_parameters_of_a_fit_are_expected_rightly(cscu2i3):
+    """Against hiphive's clusters with the sum rules: 158 / 388 / 189 and 2060 + 7471 (docs/topics/force-constants)."""
+    phonopy = make_phonopy(cscu2i3, (1, 1, 1))
+    # Counted with the identity of the point group alone: atoms on mirror planes leave a little more.
+    for cutoffs, known in (((5.5, 4.5, 4.0), [158, 388, 189]), ((8.0, 6.0, 5.2), [None, None, 7471])):
+        for expected, number in zip(expected_parameters(phonopy, cutoffs), known, strict=True):
+            assert number is None or expected == pytest.approx(number, rel=0.12)
+    assert sum(expected_parameters(phonopy, (8.0, 6.0))) == pytest.approx(2060, rel=0.12)
+
+
+@pytest.mark.parametrize(
+    ("cutoffs", "atoms", "snapshots", "blocks", "series", "measured"),
+    [
+        ((5.5, 4.5), 96, 40, 4, False, 4.9),
+        ((5.5, 4.5, 4.0), 96, 60, 4, False, 5.6),
+        ((6.5, 4.8), 324, 60, 5, True, 7.8),
+        ((6.5, 4.8, 4.0), 324, 60, 5, True, 12.7),
+        ((8.0, 6.0), 324, 60, 5, True, 24.3),
+        ((8.0, 6.0, 5.2), 324, 200, 4, False, 1494),
+    ],
+)
+def test_a_fit_costs_what_it_took(cutoffs, atoms, snapshots, blocks, series, measured, cscu2i3):
+    """CPU seconds of fits with noise on one thread, the last one wall seconds with more strengths of the ridge."""
+    phonopy = make_phonopy(cscu2i3, (1, 1, 1))
+    seconds = fit_seconds(phonopy, cutoffs, atoms, snapshots, blocks, ridge=True, series=series)
+    assert measured / 2 < seconds < measured * 2
+
+
+def test_a_fourth_order_is_named_and_priced(cscu2i3):
+    def step(cutoffs, **section):
+        settings = load_protocol("demo", {"force_constants": {"cutoffs": cutoffs, **section}})
+        return next(s for s in make_plan(cscu2i3, settings, with_training=True) if s.name == "force_constants")
+
+    two, three = step([6.0, 4.5]), step([6.0, 4.5, 4.5])
+    assert "6 / 4.5 / 4.5 Angstrom" in three.what
+    assert "from 120 snapshots" in three.what
+    assert three.seconds > 2 * two.seconds
+    assert two.seconds < step([6.0, 4.5], convergence=["snapshots"]).seconds < 1.3 * two.seconds
+    assert step([6.0, 4.5], convergence=["cutoffs"]).seconds > 1.3 * two.seconds
+
+
 def test_finer_protocols_cost_more(cscu2i3):
     totals = [
         sum(s.seconds for s in make_plan(cscu2i3, load_protocol(name), with_training=True))
-        for name in ("demo", "fast", "balanced")
+        for name in ("demo", "fast", "balanced", "precise")
     ]
     assert totals == sorted(totals)
 

@@ -109,6 +109,12 @@ def test_the_protocol_itself_is_not_changed():
         ("demo", {"dynamics": {"ensemble": "npt"}}, "dynamics.ensemble"),
         ("demo", {"dynamics": {"production_ps": 4}}, "100 stored positions are too few for a diffusivity"),
         ("demo", {"force_constants": {"cutoffs": [5.0]}}, "force_constants.cutoffs"),
+        ("demo", {"force_constants": {"cutoffs": [6, 5, 4, 3]}}, "force_constants.cutoffs"),
+        ("demo", {"force_constants": {"cutoffs": [5.0, 6.0]}}, "not grow from order to order, not 5 / 6"),
+        ("demo", {"force_constants": {"cutoffs": [6.0, 4.0, 4.5]}}, "not grow from order to order, not 6 / 4 / 4.5"),
+        ("demo", {"force_constants": {"cutoffs": [6.0, 0.0]}}, "lengths must be positive"),
+        ("demo", {"force_constants": {"cutoffs": [float("inf"), 4.0]}}, "lengths must be positive"),
+        ("demo", {"force_constants": {"convergence": ["atoms"]}}, "force_constants.convergence"),
     ],
 )
 def test_wrong_settings(name, overrides, words):
@@ -117,6 +123,15 @@ def test_wrong_settings(name, overrides, words):
     message = str(caught.value)
     assert words in message
     assert "\n" not in message
+
+
+def test_orders_and_comparisons_of_the_force_constants():
+    assert load_protocol("precise").force_constants.cutoffs == (8.0, 6.0, 5.2)  # doi 10.1002/adma.202513381
+    assert all(len(load_protocol(name).force_constants.cutoffs) == 2 for name in ("demo", "fast", "balanced"))
+    compared = {name: load_protocol(name).force_constants.convergence for name in NAMES}
+    assert compared == {"demo": (), "fast": (), "balanced": ("snapshots",), "precise": ("snapshots",)}
+    equal = load_protocol("demo", {"force_constants": {"cutoffs": [5.0, 5.0, 5.0]}})
+    assert equal.force_constants.cutoffs == (5.0, 5.0, 5.0)
 
 
 def test_a_protocol_error_is_a_value_error():

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from aiida_iontherm.physics.ions.mode_occupation import ModeOccupation, occupation_of_modes
-from aiida_iontherm.physics.lattice.modes import atom_shares, unit_vector
+from aiida_iontherm.physics.lattice.modes import mode_shares
 from aiida_iontherm.physics.lattice.phonons import Phonons
 from aiida_iontherm.physics.lattice.sites import SpaceGroup
 
@@ -63,26 +62,3 @@ def site_occupation(
         barrier_uncertainty_ev=barrier_uncertainty_ev,
         label=label or names,
     )
-
-
-def mode_shares(
-    phonons: Phonons, atoms: Sequence[int], direction: ArrayLike | None = None, space_group: SpaceGroup | None = None
-) -> NDArray[np.float64]:
-    """Sum over atoms of |e_i|^2, or of |e_i . p|^2 along a direction, in each mode [q, s].
-
-    With a space group it is the average over the images of atoms and direction. The arguments are those of
-    `site_occupation`.
-    """
-    chosen = list(atoms)
-    if direction is None:
-        images = np.array([chosen]) if space_group is None else space_group.images[:, chosen]
-        return atom_shares(phonons.eigenvectors)[:, images].sum(axis=2).mean(axis=1)
-    unit = unit_vector(direction)
-    images, directions = (
-        (np.array([chosen]), unit[None]) if space_group is None else space_group.equivalent_directions(chosen, unit)
-    )
-    vectors = phonons.eigenvectors.reshape(len(phonons.weights), -1, 3, phonons.eigenvectors.shape[2])
-    shares = np.zeros(phonons.frequencies_thz.shape)
-    for image, along in zip(images, directions, strict=True):
-        shares += np.sum(np.abs(np.einsum("qias,a->qis", vectors[:, image], along)) ** 2, axis=1)
-    return shares / len(images)

@@ -44,6 +44,7 @@ from aiida_iontherm.physics.lattice.fc_basis import (
 )
 from aiida_iontherm.physics.lattice.fc_modes import (
     SupercellModes,
+    commensurate_frequencies,
 )
 from aiida_iontherm.physics.lattice.force_constant_convergence import (
     ForceConstantConvergence,
@@ -52,6 +53,8 @@ from aiida_iontherm.physics.lattice.force_constant_convergence import (
 )
 from aiida_iontherm.physics.lattice.force_constants import (
     EffectiveForceConstants,
+    FitQuality,
+    PartialFits,
     fit_force_constants,
     fit_in_basis,
     reference_displacements,
@@ -102,6 +105,7 @@ from aiida_iontherm.physics.lattice.modes import (
     average_frequency,
     average_mobile_frequency,
     direction_projected_dos,
+    mode_shares,
     participation_ratio,
     projected_dos,
     site_projected_dos,
@@ -170,12 +174,14 @@ __all__ = [
     "DynamicalMatrices",
     "EffectiveForceConstants",
     "EinsteinFit",
+    "FitQuality",
     "ForceConstantBasis",
     "ForceConstantConvergence",
     "GivenLinewidths",
     "HarmonicSummary",
     "NotSelfConsistentError",
     "PairSum",
+    "PartialFits",
     "Phonons",
     "PointDefectScattering",
     "ProportionalScattering",
@@ -207,6 +213,7 @@ __all__ = [
     "by_species",
     "check_linewidths",
     "classify",
+    "commensurate_frequencies",
     "convergence_with_cutoffs",
     "convergence_with_snapshots",
     "cumulative",
@@ -238,6 +245,7 @@ __all__ = [
     "mean_free_paths_nm",
     "mode_amplitudes",
     "mode_contributions",
+    "mode_shares",
     "natural_mass_variance",
     "participation_ratio",
     "phono3py_from_force_constants",

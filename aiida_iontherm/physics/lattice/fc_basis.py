@@ -86,7 +86,8 @@ class ForceConstantBasis:
     n_unconstrained
         Number before them.
     null_space
-        The latter in terms of the former, sparse [n_unconstrained, n_parameters].
+        The latter in terms of the former, sparse [n_unconstrained, n_parameters]. Free parameters come in ascending
+        order of their force constants, and no rule ties two orders.
 
     Raises
     ------
@@ -119,6 +120,11 @@ class ForceConstantBasis:
     def max_order(self) -> int:
         """Highest order, 2 to 4."""
         return len(self.cutoffs) + 1
+
+    def parameters_up_to(self, order: int) -> int:
+        """How many free parameters, the first ones, belong to this order and those below it."""
+        rows = [np.arange(f.start, f.start + len(f.tensors)) for f in self._families if f.order <= order]
+        return int(self.null_space[np.unique(np.concatenate(rows))].indices.max()) + 1
 
     def arrays(self, parameters: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
         """Compact force constants of free parameters.

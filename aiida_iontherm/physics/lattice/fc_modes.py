@@ -1,11 +1,13 @@
-"""Harmonic modes of a whole supercell from compact force constants: all commensurate points at once."""
+"""Harmonic modes of a whole supercell from compact force constants, at once or point by commensurate point."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
+from phonopy.harmonic.dynmat_to_fc import get_commensurate_points
 from scipy.linalg import block_diag
 
 from aiida_iontherm.physics.lattice.displacements import mode_amplitudes
@@ -109,6 +111,40 @@ class SupercellModes:
         if temperature == 0:
             return float(quanta.sum() / 2)
         return float(np.sum(quanta / 2 + thermal * np.log(-np.expm1(-quanta / thermal))))
+
+
+def commensurate_frequencies(
+    fc2: NDArray[np.float64],
+    p2s: NDArray[np.int64],
+    translations: NDArray[np.int64],
+    primitive: Atoms,
+    supercell: Atoms,
+) -> NDArray[np.float64]:
+    """Frequencies in THz at all wave vectors commensurate with the supercell [N/n, 3n], imaginary ones as negative.
+
+    They are those of `SupercellModes` and the three translations, for the price of N/n small matrices in place of a
+    large one.
+
+    Parameters
+    ----------
+    fc2
+        Compact force constants in eV/Angstrom^2 [n, N, 3, 3].
+    p2s, translations
+        As in `ForceConstantBasis`.
+    primitive, supercell
+        Cells of ideal sites, with the masses of the atoms.
+    """
+    expansion = np.rint(supercell.cell.array @ np.linalg.inv(primitive.cell.array)).astype(int).T
+    qpoints = get_commensurate_points(expansion)
+    shifts = supercell.positions[translations[:, p2s[0]]] - supercell.positions[p2s[0]]
+    phases = np.exp(2j * np.pi * qpoints @ np.linalg.inv(primitive.cell.array).T @ shifts.T)
+    size = 3 * len(p2s)
+    # [cell, i, j, a, b]: atom i of the home cell with atom j of each cell.
+    pairs = fc2[:, translations[:, p2s]].transpose(1, 0, 3, 2, 4).reshape(len(translations), size, size)
+    root = np.repeat(np.sqrt(primitive.get_masses()), 3)
+    matrices = np.tensordot(phases, pairs / np.outer(root, root), axes=1)
+    squares = np.linalg.eigvalsh((matrices + matrices.conj().swapaxes(1, 2)) / 2)
+    return np.sign(squares) * np.sqrt(np.abs(squares)) * _TO_THZ
 
 
 def full_force_constants(

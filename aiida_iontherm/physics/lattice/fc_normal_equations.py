@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +53,16 @@ class Triangle:
         """Memory of a triangle of this size."""
         return sum(8e-9 * min(s + _PANEL, size) * min(_PANEL, size - s) for s in range(0, size, _PANEL))
 
+    def leading(self, size: int) -> Triangle:
+        """Part of the first `size` rows and columns; it shares the memory."""
+        part = copy(self)
+        part.size, part._starts = size, range(0, size, _PANEL)
+        part.panels = [
+            panel[: min(start + _PANEL, size), : size - start]
+            for start, panel in zip(part._starts, self.panels, strict=False)
+        ]
+        return part
+
     def add(self, columns: NDArray[np.int64], part: NDArray[np.float64]) -> None:
         """Add a matrix [c, c], zero below its diagonal, at these rows and columns, which must ascend."""
         for start, panel in zip(self._starts, self.panels, strict=True):
@@ -83,6 +94,10 @@ class NormalEquations:
     square: float = 0.0
     sum: float = 0.0
     count: int = 0
+
+    def leading(self, size: int) -> NormalEquations:
+        """Equations of a model of the first `size` parameters alone."""
+        return replace(self, matrix=self.matrix.leading(size), vector=self.vector[:size])
 
     def squared_error(self, parameters: NDArray[np.float64]) -> float:
         """Sum of squared residuals of the block's forces."""

@@ -49,6 +49,51 @@ def atom_shares(eigenvectors: ArrayLike) -> NDArray[np.float64]:
     return squares.reshape(len(vectors), -1, 3, vectors.shape[2]).sum(axis=2)
 
 
+def mode_shares(
+    phonons: Phonons,
+    atoms: Sequence[int],
+    direction: ArrayLike | None = None,
+    space_group: SpaceGroup | None = None,
+) -> NDArray[np.float64]:
+    """Sum over some atoms of |e_i|^2, or of |e_i . p|^2 along a direction, in each mode [q, s].
+
+    Parameters
+    ----------
+    phonons
+        Harmonic solution on a mesh.
+    atoms
+        Indices of atoms of the primitive cell.
+    direction
+        Cartesian vector p; its length does not matter. ``None``: all directions.
+    space_group
+        Take the average over the images of atoms and direction: needed with a direction, or with a part of a set of
+        equivalent atoms, where `phonons` holds irreducible points only; ``None`` for a full mesh.
+
+    Raises
+    ------
+    ValueError
+        For a direction of zero length.
+    """
+    chosen = np.array(atoms, dtype=np.int64)
+    if direction is None:
+        images = chosen[None] if space_group is None else space_group.images[:, chosen]
+        counts = np.bincount(images.ravel(), minlength=len(phonons.symbols)) / len(images)
+        return np.einsum("qns,n->qs", atom_shares(phonons.eigenvectors), counts)
+    unit = unit_vector(direction)
+    if space_group is None:
+        images, directions = chosen[None], unit[None]
+    else:
+        images, directions = space_group.equivalent_directions(atoms, unit)
+    # The sum over operations as one real tensor per atom, Re sum |e.p|^2 = e* P e, so that large groups cost nothing.
+    projectors = np.zeros((len(phonons.symbols), 3, 3))
+    for image, vector in zip(images, directions, strict=True):
+        projectors[image] += np.outer(vector, vector) / len(images)
+    vectors = phonons.eigenvectors
+    moving = np.flatnonzero(projectors.any(axis=(1, 2)))
+    components = vectors.reshape(len(vectors), -1, 3, vectors.shape[2])[:, moving]
+    return np.einsum("qias,iab,qibs->qs", components.conj(), projectors[moving], components, optimize=True).real
+
+
 def projected_dos(phonons: Phonons, grid_thz: ArrayLike, sigma_thz: float) -> dict[str, NDArray[np.float64]]:
     """Phonon density of states of each species in states per THz and primitive cell.
 
@@ -122,7 +167,7 @@ def direction_projected_dos(
     space_group
         Needed where `phonons` holds irreducible points only; ``None`` for a full mesh.
     """
-    share = _direction_shares(phonons, atoms, direction, space_group)[:, None]
+    share = mode_shares(phonons, atoms, direction, space_group)[:, None]
     return _smeared(phonons, share, grid_thz, sigma_thz)[0]
 
 
@@ -185,37 +230,13 @@ def average_atom_frequency(
     ValueError
         If none of the modes of these atoms has a positive frequency.
     """
-    if direction is None:
-        moved = list(atoms) if space_group is None else space_group.images[:, list(atoms)]
-        share = atom_shares(phonons.eigenvectors)[:, moved].sum(axis=-2)
-        share = share if space_group is None else share.mean(axis=1)
-    else:
-        share = _direction_shares(phonons, atoms, direction, space_group)
+    share = mode_shares(phonons, atoms, direction, space_group)
     # Acoustic frequencies at Gamma are zero but for rounding, which the square root turns into 1e-4 THz or so.
     share = np.where(phonons.frequencies_thz > 1e-3, share, 0.0) * phonons.weights[:, None]
     if not share.sum() > 0:
         names = sorted({phonons.symbols[atom] for atom in atoms})
         raise ValueError(f"all modes of {', '.join(names) or 'no atoms'} are imaginary: no mean frequency")
     return float(np.sum(share * phonons.frequencies_thz) / share.sum())
-
-
-def _direction_shares(
-    phonons: Phonons, atoms: Sequence[int], direction: ArrayLike, space_group: SpaceGroup | None
-) -> NDArray[np.float64]:
-    """Sum over atoms of |e_i . p|^2 [q, s], averaged over the images of the atoms and of p."""
-    unit = unit_vector(direction)
-    if space_group is None:
-        images, directions = np.array([list(atoms)], dtype=np.int64), unit[None]
-    else:
-        images, directions = space_group.equivalent_directions(atoms, unit)
-    # The sum over operations as one real tensor per atom, Re sum |e.p|^2 = e* P e, so that large groups cost nothing.
-    projectors = np.zeros((len(phonons.symbols), 3, 3))
-    for image, vector in zip(images, directions, strict=True):
-        projectors[image] += np.outer(vector, vector) / len(images)
-    vectors = phonons.eigenvectors
-    moving = np.flatnonzero(projectors.any(axis=(1, 2)))
-    components = vectors.reshape(len(vectors), -1, 3, vectors.shape[2])[:, moving]
-    return np.einsum("qias,iab,qibs->qs", components.conj(), projectors[moving], components, optimize=True).real
 
 
 def unit_vector(direction: ArrayLike) -> NDArray[np.float64]:

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from aiida_iontherm.report.figures.caption import Caption
 from aiida_iontherm.report.figures.channels import describe_kappa_by_channel, kappa_by_channel
+from aiida_iontherm.report.figures.convergence import convergence, describe_convergence
 from aiida_iontherm.report.figures.density_of_states import describe_dos_by_species, dos_by_species
 from aiida_iontherm.report.figures.displacement import describe_msd, msd
 from aiida_iontherm.report.figures.potential import describe_parity, parity
@@ -56,6 +57,14 @@ FIGURES = (
         lifetimes,
         describe_lifetimes,
         "No phonon lifetimes: this run calculated no scattering rates.",
+    ),
+    FigureKind(
+        "convergence",
+        "convergence",
+        convergence,
+        describe_convergence,
+        "No convergence of the force constants: they were not compared with fits to fewer snapshots (setting "
+        "force_constants.convergence).",
     ),
     FigureKind(
         "dos_by_species",

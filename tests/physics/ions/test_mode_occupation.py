@@ -8,8 +8,8 @@ from aiida_iontherm.physics.ions import (
     occupation_of_modes,
     probability_at_least,
 )
-from aiida_iontherm.physics.ions.site_occupation import mode_shares, site_occupation
-from aiida_iontherm.physics.lattice.modes import average_atom_frequency
+from aiida_iontherm.physics.ions.site_occupation import site_occupation
+from aiida_iontherm.physics.lattice.modes import average_atom_frequency, mode_shares
 from aiida_iontherm.physics.lattice.phonons import Phonons
 from aiida_iontherm.physics.lattice.sites import SpaceGroup
 from aiida_iontherm.physics.units import H_EV_THZ, KB_EV

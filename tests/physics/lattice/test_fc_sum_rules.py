@@ -90,7 +90,7 @@ def test_a_rotating_crystal_feels_no_force(wurtzite):
     fit = fit_force_constants(
         primitive, supercell, displacements, forces, (4.0,), fit_method="least-squares", rotational_sum_rules=True
     )
-    assert fit.n_parameters == basis.n_parameters
+    assert fit.quality.n_parameters == basis.n_parameters
     np.testing.assert_allclose(fit.fc2, full[fit.p2s], atol=1e-8)  # noise-free, symmetry to 1e-9 of the positions
 
 

@@ -89,8 +89,8 @@ def test_planted_force_constants_are_found(salt, basis, method):
     # Least squares are exact; ridge may pick any strength whose bias is below the rounding of its test error.
     np.testing.assert_allclose(result.fc2, fc2, atol=1e-5)
     np.testing.assert_allclose(result.fc3, fc3, atol=1e-4)
-    assert result.r2_test == pytest.approx(1.0, abs=1e-9)
-    assert result.n_parameters == basis.n_parameters
+    assert result.quality.r2_test == pytest.approx(1.0, abs=1e-9)
+    assert result.quality.n_parameters == basis.n_parameters
     assert seen == sorted(seen)
     assert seen[-1] == (6, 6)
     for replica in result.replicas:
@@ -109,8 +109,8 @@ def test_noise_shows_in_test_error_and_in_the_spread_of_replicas(salt, basis):
         to_ase(salt.primitive), to_ase(salt.supercell), displacements, forces, CUTOFFS, blocks=10
     )
     # 3840 forces: the standard deviation of the noise is known to 1.2 %; allowed is three times that.
-    assert result.rmse_train == pytest.approx(noise, rel=0.036)
-    assert result.rmse_test >= result.rmse_train
+    assert result.quality.rmse_train == pytest.approx(noise, rel=0.036)
+    assert result.quality.rmse_test >= result.quality.rmse_train
     errors = jackknife(result.replicas)
     pulls = (result.parameters - truth) / errors
     # With ten blocks the pulls follow Student's t of nine degrees of freedom (rms 1.13); 46 of them: rms to 15 %.
