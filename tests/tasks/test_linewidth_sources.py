@@ -154,6 +154,18 @@ def test_imaginary_modes_end_with_a_verdict_and_cost_nothing(make_folder, crysta
     assert all(q.value is None for q in records if q.name.startswith("kappa_total"))
 
 
+def test_overdamped_modes_are_no_ground_for_a_sum(make_folder, crystal):
+    """1/tau = 10 w: no mode lives for one oscillation."""
+    folder = make_folder("overdamped").give(
+        {"temperatures": [300.0], "mesh": [4, 4, 4], "linewidths": {"source": "model", "model": {"a": 10.0}}}
+    )
+    np.savez(folder.path / "force_constants.npz", **crystal_arrays(crystal))
+    assert folder.run("lattice-conductivity") == EXIT_OK
+    estimate = estimate_conductivity(folder.arrays("phonons.npz"))
+    records = conductivity_quantities(estimate, None, "test") + carrier_quantities(estimate, None, "test")
+    assert all(not q.converged and "modes are overdamped" in q.reason for q in records)
+
+
 def test_phono3py_file(tmp_path, phonons, gamma):
     with h5py.File(tmp_path / "kappa-m555.hdf5", "w") as file:
         names = {

@@ -33,6 +33,9 @@ MAX_RELATIVE_ERROR = 0.2
 MIN_R2 = 0.5
 """A fit that explains less than half of the force variance is no description of these vibrations."""
 
+MAX_OVERDAMPED = 0.1
+"""More of the modes that die before one oscillation, and a sum over modes with lines of their own is not justified."""
+
 MAX_LEFT_OUT = 0.05
 """More of the modes without a linewidth, beyond the acoustic ones at Gamma, and the total is too low."""
 
@@ -165,7 +168,7 @@ def conductivity_quantities(
                 total = _directions(estimate.values[2, i], errors[2, i])
                 scale = {name: number for name, number, _ in total}[direction]
                 reasons = [caveat] if caveat else []
-                reasons += _doubts(estimate, r2_test, error / scale if scale > 0 else np.inf)
+                reasons += _doubts(estimate, i, r2_test, error / scale if scale > 0 else np.inf)
                 quantities.append(
                     Quantity(
                         name=f"kappa_{channel}",
@@ -191,9 +194,9 @@ def carrier_quantities(
     They are those of one mesh and one set of force constants: no error bar, and the verdict is that on the modes and
     the fit. Arguments as for `conductivity_quantities`.
     """
-    doubts = ([caveat] if caveat else []) + _doubts(estimate, r2_test, 0.0)
     quantities = []
     for i, temperature in enumerate(estimate.temperatures):
+        doubts = ([caveat] if caveat else []) + _doubts(estimate, i, r2_test, 0.0)
 
         def record(
             name: str,
@@ -202,6 +205,7 @@ def carrier_quantities(
             citation: str,
             direction: str | None = None,
             temperature: float = float(temperature),
+            doubts: list[str] = doubts,
         ) -> Quantity:
             missing = not np.isfinite(value)
             reasons = (["no mode carries heat in this channel"] if missing else []) + doubts
@@ -231,12 +235,16 @@ def carrier_quantities(
     return quantities
 
 
-def _doubts(estimate: ConductivityEstimate, r2_test: float | None, relative_error: float) -> list[str]:
+def _doubts(estimate: ConductivityEstimate, i: int, r2_test: float | None, relative_error: float) -> list[str]:
+    """Reasons why numbers at the i-th temperature cannot count as converged."""
     reasons = []
+    overdamped = estimate.regimes[i].overdamped
     if estimate.imaginary_weight > MAX_IMAGINARY_WEIGHT:
         reasons.append(f"{100 * estimate.imaginary_weight:.1f} % of the modes are imaginary")
     if estimate.left_out - estimate.imaginary_weight > MAX_LEFT_OUT:
         reasons.append(f"{100 * estimate.left_out:.0f} % of the modes have no linewidth or are below 0.05 THz")
+    if overdamped > MAX_OVERDAMPED:
+        reasons.append(f"{100 * overdamped:.0f} % of the modes are overdamped: they have no lines of their own")
     if r2_test is not None and r2_test < MIN_R2:
         reasons.append(f"the force constants explain only {100 * r2_test:.0f} % of the variance of unseen forces")
     if np.isnan(relative_error):
