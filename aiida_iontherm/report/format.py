@@ -33,6 +33,9 @@ _LABELS = {
     "E_A": "activation energy",
     "n_c": "critical phonon number",
     "n_0": "equilibrium phonon number",
+    "sigma": "σ",
+    "sigma_nernst_einstein": "σ (Nernst–Einstein)",
+    "haven_ratio": "Haven ratio",
 }
 
 

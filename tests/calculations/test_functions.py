@@ -224,11 +224,14 @@ def test_diffusion_is_that_of_the_pure_function(trajectory):
         drift=arrays["drift"] - arrays["drift"][0],
     )
     quantities = analysis["result"].quantities
+    directions = ("x", "y", "z", "average")
     assert [(q.name, q.direction, q.temperature) for q in quantities] == [
-        ("D_Cu", direction, 300.0) for direction in ("x", "y", "z", "average")
+        *((name, d, 300.0) for name in ("D_Cu", "sigma", "sigma_nernst_einstein") for d in directions),
+        ("haven_ratio", None, 300.0),
     ]
     # Copper does not diffuse in CuAu within two picoseconds: bounds.
-    assert [q.bound for q in quantities] == ["upper"] * 4
+    assert [q.bound for q in quantities[:-1]] == ["upper"] * 12
+    assert quantities[-1].value is None
     # AiiDA keeps 14 digits of a number in the database.
     np.testing.assert_allclose([q.value for q in quantities[:3]], pure.upper_bound, rtol=1e-13)
     np.testing.assert_array_equal(analysis["msd"].get_array("msd"), pure.msd)
@@ -243,18 +246,28 @@ def test_diffusion_of_a_random_walk():
     drift = np.cumsum(np.full((frames, 3), 0.01), axis=0)
     walk = np.cumsum(rng.normal(scale=step, size=(frames, ions, 3)), axis=0) + drift[:, None]
     arrays = {name: np.zeros(1) for name in TrajectoryData.REQUIRED}
-    arrays |= {"mobile_positions": walk, "drift": drift, "frame_interval_fs": np.array(10.0)}
+    arrays |= {"mobile_positions": walk, "drift": drift, "frame_interval_fs": np.array(10.0), "cell": 8.0 * np.eye(3)}
     stream = io.BytesIO()
     np.savez(stream, **arrays)
     stream.seek(0)
     node = TrajectoryData(stream, filename="trajectory.npz")
     analysis = functions.analyse_diffusion(node, Dict({"ion": "Cu", "temperature": 300.0}))
-    average = analysis["result"].quantities[-1]
+    found = {q.name: q for q in analysis["result"].quantities if q.direction in ("average", None)}
+    average = found["D_Cu"]
     # <dx^2> = 2 D t: 0.09 Angstrom^2 in 10 fs are 4.5 Angstrom^2/ps = 4.5e-4 cm^2/s.
     assert average.bound is None
     # Three standard errors: one run in 370 would miss by chance, the seed is fixed.
     assert abs(average.value - 4.5e-4) < 3 * average.uncertainty
     assert average.uncertainty < 0.1 * average.value
+    # Independent ions: no correlation, sigma = N e^2 D/(V k T) = 24 x (1.602e-19)^2 x 4.5e-8/(5.12e-28 x 4.14e-21).
+    assert abs(found["haven_ratio"].value - 1) < 4 * found["haven_ratio"].uncertainty
+    assert found["sigma_nernst_einstein"].value / average.value == pytest.approx(1.307e4 / 4.5e-4, rel=1e-3)
+
+
+def test_ions_of_unknown_charge_have_a_diffusivity_only(task_runs):
+    node = TrajectoryData(task_runs["md"].path / "trajectory.npz")
+    analysis = functions.analyse_diffusion(node, Dict({"ion": "X", "temperature": 300.0}))
+    assert {q.name for q in analysis["result"].quantities} == {"D_X"}
 
 
 def test_two_channels_are_those_of_the_pure_function(task_runs):

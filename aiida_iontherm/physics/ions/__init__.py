@@ -9,6 +9,12 @@ from aiida_iontherm.physics.ions.arrhenius import (
     activation_energy_from_diffusivity,
     arrhenius_fit,
 )
+from aiida_iontherm.physics.ions.charge_transport import (
+    FORMAL_CHARGES,
+    ChargeTransport,
+    charge_transport,
+    charge_transport_quantities,
+)
 from aiida_iontherm.physics.ions.critical_number import CriticalNumber, critical_number, critical_phonon_number
 from aiida_iontherm.physics.ions.curvature import ArrheniusCurvature, arrhenius_curvature
 from aiida_iontherm.physics.ions.diffusion import diffusion, diffusion_quantities
@@ -35,9 +41,11 @@ from aiida_iontherm.physics.ions.occupation import (
 )
 
 __all__ = [
+    "FORMAL_CHARGES",
     "ActivatedCompound",
     "ArrheniusCurvature",
     "ArrheniusFit",
+    "ChargeTransport",
     "CriticalNumber",
     "Diffusion",
     "Extrapolation",
@@ -49,6 +57,8 @@ __all__ = [
     "arrhenius_curvature",
     "arrhenius_fit",
     "bose_einstein",
+    "charge_transport",
+    "charge_transport_quantities",
     "classical_occupation",
     "critical_number",
     "critical_phonon_number",

@@ -51,26 +51,44 @@ def diffusion(
     ValueError
         If the shapes do not fit, an argument is out of range, or there are too few frames.
     """
-    if timestep_fs <= 0 or hop_length_A <= 0:
-        raise ValueError("timestep_fs (time between stored frames) and hop_length_A must be positive")
+    msd, block_msd = displacement_curves(positions, timestep_fs, drift, n_blocks)
+    return diffusion_from_msd(
+        msd,
+        block_msd,
+        timestep_fs,
+        n_ions=positions.shape[1],
+        duration_ps=(len(positions) - 1) * timestep_fs * 1e-3,
+        hop_length_A=hop_length_A,
+    )
+
+
+def displacement_curves(
+    positions: NDArray[np.floating], timestep_fs: float, drift: ArrayLike | None, n_blocks: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean square displacements [lags, 3, 3] of all the run, and [blocks, lags, 3, 3] of its blocks, to half a block.
+
+    Arguments and errors as in `diffusion`.
+    """
+    if timestep_fs <= 0:
+        raise ValueError("timestep_fs (time between stored frames) must be positive")
     if n_blocks < 3:
         raise ValueError(f"an uncertainty needs at least 3 blocks, not {n_blocks}")
     frames = len(positions)
-    block_length = frames // n_blocks
-    max_lag = block_length // 2
+    max_lag = frames // n_blocks // 2
     if max_lag < MIN_LAGS:
         raise ValueError(f"{frames} frames are too few for {n_blocks} blocks: store at least {2 * MIN_LAGS * n_blocks}")
     shift = np.zeros((frames, 3)) if drift is None else np.asarray(drift, dtype=float)
-    # the remainder is left out at the start, where equilibration is most doubtful
-    blocks = [slice(end - block_length, end) for end in range(frames, block_length - 1, -block_length)][:n_blocks]
-    return diffusion_from_msd(
-        mean_square_displacement(positions, max_lag, drift=shift),
-        np.array([mean_square_displacement(positions[b], max_lag, drift=shift[b]) for b in blocks]),
-        timestep_fs,
-        n_ions=positions.shape[1],
-        duration_ps=(frames - 1) * timestep_fs * 1e-3,
-        hop_length_A=hop_length_A,
-    )
+    blocks = [
+        mean_square_displacement(positions[block], max_lag, drift=shift[block])
+        for block in contiguous_blocks(frames, n_blocks)
+    ]
+    return mean_square_displacement(positions, max_lag, drift=shift), np.array(blocks)
+
+
+def contiguous_blocks(frames: int, count: int) -> list[slice]:
+    """Blocks of equal length; the remainder is left out at the start, where equilibration is most doubtful."""
+    length = frames // count
+    return [slice(end - length, end) for end in range(frames, length - 1, -length)][:count]
 
 
 def diffusion_quantities(result: Diffusion, ion: str, temperature: float | None = None) -> list[Quantity]:

@@ -135,6 +135,8 @@ def diffusion_from_msd(
         If the shapes do not fit or there are too few lags.
     """
     n_blocks = len(block_msd)
+    if hop_length_A <= 0:
+        raise ValueError(f"hop_length_A must be positive, not {hop_length_A}")
     if msd.shape[1:] != (3, 3) or block_msd.shape[1:] != msd.shape or n_blocks < 3 or len(msd) <= MIN_LAGS:
         raise ValueError(
             f"msd must be [lags > {MIN_LAGS}, 3, 3] and block_msd [blocks >= 3, lags, 3, 3], "
