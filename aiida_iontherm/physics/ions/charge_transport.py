@@ -182,7 +182,8 @@ def charge_transport_quantities(result: ChargeTransport, ion: str, temperature: 
             values = np.where(seen, axes_and_average(motion.tensor), bounds)
             errors = np.append(np.diag(motion.uncertainty), motion.trace_third_uncertainty or 0.0)
         for i, direction in enumerate(("x", "y", "z", "average")):
-            reason = _doubt(motion.settled, errors[i] / values[i] if seen[i] else 0.0)
+            # The collective window starts where the ions' own displacement is linear.
+            reason = _doubt(motion.settled and result.tracer.settled, errors[i] / values[i] if seen[i] else 0.0)
             records.append(
                 Quantity(
                     name=name,
