@@ -57,8 +57,8 @@ _SAME = 1e-12
 def kappa(directory: Path, output: Path | None, as_json: bool, **options: Any) -> None:
     """Compute the lattice thermal conductivity, particle-like and wave-like, from force constants in DIRECTORY.
 
-    DIRECTORY is a folder of phonopy or phono3py, or one with a POSCAR and the force constants of ShengBTE, q2r.x, TDEP or
-    hiphive. Linewidths come from its third order, or from a table or a model.
+    DIRECTORY is a folder of phonopy or phono3py, or one with a POSCAR and the force constants of ShengBTE, q2r.x, TDEP
+    or hiphive. Linewidths come from its third order, or from a table or a model.
 
     Stopped, the command goes on where it was when it is given again.
     """

@@ -58,7 +58,9 @@ def test_from_arrays():
     arrays = {name: np.arange(3.0) for name in data.ForceConstantsData.REQUIRED}
     node = data.ForceConstantsData.from_arrays(arrays).store()
     assert node.filename == "arrays.npz"
-    assert {name: values.tolist() for name, values in node.arrays().items()} == dict.fromkeys(arrays, [0.0, 1.0, 2.0])
+    assert {name: values.tolist() for name, values in node.arrays().items()} == {
+        name: [0.0, 1.0, 2.0] for name in arrays
+    }
 
 
 @pytest.mark.parametrize("kind", ARCHIVES)
