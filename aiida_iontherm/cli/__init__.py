@@ -9,6 +9,7 @@ from aiida_iontherm.cli.lazy import LazyGroup
 
 COMMANDS = {
     "engines": "aiida_iontherm.cli.catalogue:engines",
+    "green-kubo": "aiida_iontherm.cli.green_kubo:green_kubo",
     "harmonic": "aiida_iontherm.cli.harmonic:harmonic",
     "kappa": "aiida_iontherm.cli.kappa:kappa",
     "linewidths": "aiida_iontherm.cli.linewidths:linewidths",

@@ -10,6 +10,12 @@ from aiida_iontherm.physics.heat.capacity import (
     mean_sound_velocity,
     mode_heat_capacity,
 )
+from aiida_iontherm.physics.heat.cepstral import CepstralEstimate, cepstral
+from aiida_iontherm.physics.heat.conductivity_records import (
+    cepstral_quantities,
+    green_kubo_quantities,
+    onsager_quantities,
+)
 from aiida_iontherm.physics.heat.debye_einstein import (
     DebyeEinsteinChoice,
     DebyeEinsteinFit,
@@ -26,12 +32,15 @@ from aiida_iontherm.physics.heat.elastic import (
     polycrystal_moduli,
 )
 from aiida_iontherm.physics.heat.exponent import TemperatureExponent, temperature_exponent
+from aiida_iontherm.physics.heat.flux_series import FluxSeries, check_equal_spacing, flux_series, resampled
+from aiida_iontherm.physics.heat.green_kubo import GreenKubo, green_kubo
 from aiida_iontherm.physics.heat.limits import (
     cahill_limit,
     cahill_limit_high_temperature,
     diffuson_conductivity,
     diffuson_limit,
 )
+from aiida_iontherm.physics.heat.onsager import OnsagerKappa, onsager_kappa
 from aiida_iontherm.physics.heat.quasiharmonic import (
     QuasiHarmonic,
     dilation_heat_capacity,
@@ -50,9 +59,13 @@ __all__ = [
     "EINSTEIN_RATIO",
     "Acoustics",
     "BosonPeak",
+    "CepstralEstimate",
     "DebyeEinsteinChoice",
     "DebyeEinsteinFit",
+    "FluxSeries",
+    "GreenKubo",
     "IsotropicModuli",
+    "OnsagerKappa",
     "PolycrystalModuli",
     "QuasiHarmonic",
     "TemperatureExponent",
@@ -63,6 +76,9 @@ __all__ = [
     "cahill_limit",
     "cahill_limit_high_temperature",
     "capacity_over_cube",
+    "cepstral",
+    "cepstral_quantities",
+    "check_equal_spacing",
     "choose_debye_einstein",
     "christoffel_velocities",
     "debye_einstein_fit",
@@ -74,6 +90,9 @@ __all__ = [
     "diffuson_conductivity",
     "diffuson_limit",
     "dilation_heat_capacity",
+    "flux_series",
+    "green_kubo",
+    "green_kubo_quantities",
     "grueneisen_from_expansion",
     "grueneisen_number",
     "heat_capacity",
@@ -82,8 +101,11 @@ __all__ = [
     "kelvin_moduli",
     "mean_sound_velocity",
     "mode_heat_capacity",
+    "onsager_kappa",
+    "onsager_quantities",
     "poisson_number",
     "polycrystal_moduli",
     "quasiharmonic",
+    "resampled",
     "temperature_exponent",
 ]
