@@ -274,7 +274,7 @@ def _lines(results: _Results, run: _Run) -> list[str]:
     ]
     if run.others:
         lines.append(
-            "κ cepstral and κ onsager are at zero flux of the currents given. κ green kubo is bare, and depends on "
+            "κ cepstral and κ onsager are at zero flux of the currents given. κ Green–Kubo is bare, and depends on "
             "where the energies of the species are counted from."
         )
     return lines

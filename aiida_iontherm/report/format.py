@@ -27,6 +27,7 @@ _LABELS = {
     "kappa_particle": "κ particle-like",
     "kappa_wave": "κ wave-like",
     "kappa_total": "κ total",
+    "kappa_green_kubo": "κ Green–Kubo",
     "particle_like_modes": "particle-like modes",
     "wave_like_modes": "wave-like modes",
     "overdamped_modes": "overdamped modes",

@@ -76,7 +76,7 @@ def test_results_table_is_text_in_the_order_given():
 
 def test_words_and_units():
     assert label("sigma_Li") == "σ(Li)"
-    assert label("kappa_green_kubo") == "κ green kubo"
+    assert label("kappa_green_kubo") == "κ Green–Kubo"
     assert label("activation_energy") == "activation energy"
     assert unit_text("cm2/s") == unit_text("cm^2/s") == "cm²/s"
     assert unit_text("W/m/K") == "W/(m K)"
