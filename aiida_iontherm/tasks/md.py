@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 import numpy as np
@@ -10,6 +11,7 @@ from ase.calculators.calculator import Calculator
 from pydantic import Field, PositiveInt
 
 from aiida_iontherm.physics.dynamics import (
+    CompiledDynamics,
     ExtrapolationWatch,
     MdSettings,
     MolecularDynamics,
@@ -43,8 +45,14 @@ class Input(TaskInput):
     equilibration_ps: float = Field(ge=0)
     production_ps: float = Field(gt=0)
     ensemble: Literal["nve", "nvt"] = "nve"
+    thermostat: Literal["langevin", "bussi", "nose-hoover"] = Field(
+        "langevin", description="Of a production in nvt; the latter two with a potential only."
+    )
     friction_per_ps: float = Field(5.0, gt=0)
     position_interval_fs: float = Field(40.0, gt=0, description="Between stored positions of the mobile ions.")
+    current_interval_fs: float = Field(
+        0.0, ge=0, description="Between stored heat and mass currents, with a potential only; 0 stores none."
+    )
     snapshots: int = Field(100, ge=0, description="Number of snapshots of all positions and forces.")
     vdos: bool = Field(False, description="Vibrational density of states from the velocities.")
     vdos_resolution_thz: float = Field(0.2, gt=0)
@@ -67,13 +75,16 @@ class Input(TaskInput):
 def run(task: Task, task_input: Input) -> dict[str, Any]:
     """Run the MD, write ``trajectory.npz``, the snapshots as ``snapshots.extxyz`` and, of a graded run, candidates.
 
+    A potential moves the atoms in the compiled loop, an engine through ASE. Heat and mass currents, where they are
+    wanted, go to ``currents.npz`` for ``iontherm green-kubo``.
+
     Asked to, it stores the velocities as ``velocities.npz``, 12 bytes per atom and frame.
 
     A run that breaks is a result, not a failure: the task finishes, and ``broke_at_ps`` says where.
     """
     try:
         cell = read_structures(task.folder / task_input.structure)[0]
-        calculator = _calculator(task, task_input, cell)
+        mover = _mover(task, task_input, cell)
         settings = _settings(task_input)
         cell.set_cell(cell.cell.array * task_input.volume_scaling ** (1 / 3), scale_atoms=True)
         supercell = build_supercell(cell, task_input.supercell)
@@ -84,7 +95,10 @@ def run(task: Task, task_input: Input) -> dict[str, Any]:
     if task_input.mobile is not None and len(mobile) == 0:
         raise InputError(f"there is no {task_input.mobile} in {supercell.get_chemical_formula()}")
     try:
-        dynamics = MolecularDynamics(supercell, calculator, settings, mobile, watch)
+        if isinstance(mover, MomentTensorPotential):
+            dynamics: CompiledDynamics | MolecularDynamics = CompiledDynamics(supercell, mover, settings, mobile, watch)
+        else:
+            dynamics = MolecularDynamics(supercell, mover, settings, mobile, watch)
     except ValueError as error:
         raise InputError(str(error)) from error
     saved = task.checkpoint()
@@ -109,13 +123,18 @@ def run(task: Task, task_input: Input) -> dict[str, Any]:
     return _write(task, task_input, settings, dynamics)
 
 
-def _calculator(task: Task, task_input: Input, cell: Atoms) -> Calculator:
+def _mover(task: Task, task_input: Input, cell: Atoms) -> MomentTensorPotential | Calculator:
+    """Return what moves the atoms: the potential, or the calculator of an engine."""
     if (task_input.potential is None) == (task_input.engine is None):
         raise ValueError("give either a potential or an engine")
     if task_input.potential is not None:
         potential = MomentTensorPotential.read(task.folder / task_input.potential, task_input.species)
         potential.check_species(cell.get_chemical_symbols())
-        return potential.calculator()
+        return potential
+    if task_input.current_interval_fs:
+        raise ValueError("heat currents need the energies of atoms that a potential has: give one, or leave them out")
+    if task_input.thermostat != "langevin":
+        raise ValueError(f"the thermostat {task_input.thermostat} needs a potential: with an engine there is langevin")
     from aiida_iontherm.engines.embedded import check_elements, make_calculator
 
     check_elements(str(task_input.engine), cell.get_chemical_symbols())
@@ -150,7 +169,10 @@ def _settings(task_input: Input) -> MdSettings:
     production = max(1, round(task_input.production_ps * 1000 / timestep))
     # Velocities must resolve the fastest vibration: 8 fs puts the highest frequency at 62 THz.
     velocity = max(1, int(8.0 // timestep)) if task_input.vdos or task_input.store_velocities else 0
-    unit = int(np.lcm(position, velocity)) if velocity else position
+    current = 0
+    if task_input.current_interval_fs:
+        current = max(1, round(task_input.current_interval_fs / timestep))
+    unit = math.lcm(*(stride for stride in (position, velocity, current) if stride))
     # About 0.4 ps: short enough to stop soon, long enough for the neighbour list to pay.
     target = 400 / timestep
     block = unit * max(1, round(target / unit))
@@ -171,9 +193,11 @@ def _settings(task_input: Input) -> MdSettings:
         production_steps=production,
         friction_per_ps=task_input.friction_per_ps,
         ensemble=task_input.ensemble,
+        thermostat=task_input.thermostat,
         position_stride=position if task_input.mobile else 0,
         snapshot_stride=snapshot,
         velocity_stride=velocity,
+        current_stride=current,
         block_steps=block,
         seed=task_input.seed,
     )
@@ -189,10 +213,17 @@ def _settings(task_input: Input) -> MdSettings:
     return settings
 
 
-def _write(task: Task, task_input: Input, settings: MdSettings, dynamics: MolecularDynamics) -> dict[str, Any]:
+def _write(
+    task: Task, task_input: Input, settings: MdSettings, dynamics: CompiledDynamics | MolecularDynamics
+) -> dict[str, Any]:
     stored = dynamics.observables()
     velocities = stored.pop("velocities")
     supercell = dynamics.atoms
+    if isinstance(dynamics, CompiledDynamics):
+        stored.pop("thermo_series")
+        currents = {name: stored.pop(name) for name in ("heat_virial", "heat_convective", "mass_currents")}
+        if settings.current_stride:
+            write_npz(task.folder / "currents.npz", _currents(currents, stored["thermo"], settings, dynamics))
     arrays: dict[str, np.ndarray] = {
         **stored,
         "frame_interval_fs": np.array(settings.position_stride * settings.timestep_fs),
@@ -255,7 +286,26 @@ def _write(task: Task, task_input: Input, settings: MdSettings, dynamics: Molecu
     }
 
 
-def _grading(task: Task, dynamics: MolecularDynamics) -> dict[str, Any]:
+def _currents(
+    stored: dict[str, np.ndarray], thermo: np.ndarray, settings: MdSettings, dynamics: CompiledDynamics
+) -> dict[str, np.ndarray]:
+    """Heat current by parts and mass currents by species [frames, 3], as `flux_files` reads them."""
+    produced = thermo[settings.equilibration_blocks :, 1]
+    arrays = {
+        "virial": stored["heat_virial"].sum(axis=1),
+        "convective": stored["heat_convective"].sum(axis=1),
+        "timestep_fs": np.array(settings.current_stride * settings.timestep_fs),
+        "temperature": np.array(np.mean(produced) if len(produced) else settings.temperature_k),
+        "volume": np.array(dynamics.atoms.cell.volume),
+    }
+    for index, symbol in enumerate(dynamics.current_species):
+        arrays[f"virial_{symbol}"] = stored["heat_virial"][:, index]
+        arrays[f"convective_{symbol}"] = stored["heat_convective"][:, index]
+        arrays[f"mass_{symbol}"] = stored["mass_currents"][:, index]
+    return arrays
+
+
+def _grading(task: Task, dynamics: CompiledDynamics | MolecularDynamics) -> dict[str, Any]:
     """Write the candidates of a graded run and tell how far it could be trusted."""
     watch, settings = dynamics.watch, dynamics.settings
     if watch is None:

@@ -4,11 +4,13 @@
 
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/array.h>
 #include <nanobind/stl/complex.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
 #include "iontherm/dipole_blocks.hpp"
+#include "iontherm/molecular_dynamics.hpp"
 #include "iontherm/pair_sum.hpp"
 #include "iontherm/training_set.hpp"
 
@@ -20,8 +22,11 @@ namespace {
 using iontherm::Basis;
 using iontherm::Cell;
 using iontherm::Evaluator;
+using iontherm::MolecularDynamics;
 using iontherm::PairSum;
 using iontherm::Potential;
+using iontherm::Samples;
+using iontherm::Sampling;
 using iontherm::Tables;
 using iontherm::TrainingSet;
 
@@ -48,6 +53,22 @@ nb::ndarray<nb::numpy, std::complex<double>> new_complex(std::initializer_list<s
     data = static_cast<std::complex<double>*>(::operator new[](size * sizeof(std::complex<double>)));  // every caller fills it
     nb::capsule owner(data, [](void* p) noexcept { ::operator delete[](p); });
     return nb::ndarray<nb::numpy, std::complex<double>>(data, shape.size(), shape.begin(), owner);
+}
+
+// An array that takes over the memory of a vector. Empty dimensions but the first are allowed, if there are no numbers.
+Result taken_over(std::vector<double>& values, std::size_t rows, std::initializer_list<std::size_t> row_shape) {
+    auto* kept = new std::vector<double>(std::move(values));
+    nb::capsule owner(kept, [](void* p) noexcept { delete static_cast<std::vector<double>*>(p); });
+    std::vector<std::size_t> shape = {rows};
+    shape.insert(shape.end(), row_shape);
+    return Result(kept->data(), shape.size(), shape.data(), owner);
+}
+
+Result copied(const std::vector<double>& values, std::initializer_list<std::size_t> shape) {
+    double* data;
+    Result array = new_array(shape, data);
+    std::copy(values.begin(), values.end(), data);
+    return array;
 }
 
 Cell to_cell(const Doubles<2>& cell) {
@@ -99,6 +120,36 @@ void check_modes(const PairSum& sum, std::initializer_list<const Doubles<2>*> ar
     if (!right) throw std::invalid_argument("modes are [q, s], scales [q]");
 }
 
+std::vector<std::int32_t> checked_indices(const Integers<1>& atoms) {
+    std::vector<std::int32_t> result(atoms.data(), atoms.data() + atoms.shape(0));
+    for (const std::int32_t i : result)
+        if (i < 0) throw std::invalid_argument("indices of atoms must not be negative");
+    return result;
+}
+
+void check_sampling(const Sampling& sampling, std::size_t n_atoms) {
+    for (const auto* atoms : {&sampling.position_atoms, &sampling.velocity_atoms})
+        for (const std::int32_t i : *atoms)
+            if (static_cast<std::size_t>(i) >= n_atoms) throw std::invalid_argument("an atom to be sampled does not exist");
+}
+
+// The rows of each kind that fell due.
+nb::dict to_arrays(Samples& samples, const Sampling& sampling, std::size_t n_atoms, std::size_t n_species) {
+    const std::size_t tracked = sampling.position_atoms.size(), timed = sampling.velocity_atoms.size();
+    const std::size_t centres = samples.centres.size() / 3, snapshots = samples.snapshots.size() / (3 * n_atoms);
+    const std::size_t velocities = timed ? samples.velocities.size() / (3 * timed) : 0;
+    const std::size_t thermo = samples.thermo.size() / iontherm::thermo_width, currents = samples.currents.size() / (9 * n_species);
+    nb::dict arrays;
+    arrays["positions"] = taken_over(samples.positions, centres, {tracked, 3});
+    arrays["centres"] = taken_over(samples.centres, centres, {3});
+    arrays["snapshots"] = taken_over(samples.snapshots, snapshots, {n_atoms, 3});
+    arrays["snapshot_forces"] = taken_over(samples.snapshot_forces, snapshots, {n_atoms, 3});
+    arrays["velocities"] = taken_over(samples.velocities, velocities, {timed, 3});
+    arrays["thermo"] = taken_over(samples.thermo, thermo, {iontherm::thermo_width});
+    arrays["currents"] = taken_over(samples.currents, currents, {3, n_species, 3});
+    return arrays;
+}
+
 // Shared ownership across the Python boundary, without a second reference count in the wrapper.
 struct BasisHandle {
     std::shared_ptr<Basis> basis;
@@ -112,7 +163,7 @@ struct PotentialHandle {
 NB_MODULE(_native, module) {
     // Objects in caches of the Python side live until the interpreter ends, which is no leak.
     nb::set_leak_warnings(false);
-    module.doc() = "Compiled sweeps of the moment tensor potential and of lattice heat transport.";
+    module.doc() = "Compiled sweeps of the moment tensor potential and of lattice heat transport, and molecular dynamics.";
 
     module.def("instruction_sets", [] {
         std::vector<std::string> names;
@@ -329,4 +380,77 @@ NB_MODULE(_native, module) {
             }
             return array;
         }, "frequency"_a, "width"_a, "capacity"_a, "kept"_a, "set_end"_a, "scale"_a, "bin"_a, "n_bins"_a);
+
+    module.def("philox", [](std::array<std::uint32_t, 4> counter, std::array<std::uint32_t, 2> key) { return iontherm::philox(counter, key); },
+               "counter"_a, "key"_a, "One block of the random number generator Philox 4x32-10.");
+
+    module.def("normal_numbers", [](std::uint64_t seed, std::uint64_t step, std::uint32_t atom) {
+        return iontherm::RandomNumbers(seed, iontherm::Purpose::langevin).normal(step, atom);
+    }, "seed"_a, "step"_a, "atom"_a, "The four normal numbers of an atom in a step; the first three are the noise of the Langevin thermostat.");
+
+    nb::class_<Sampling>(module, "Sampling")
+        .def("__init__", [](Sampling* self, const Integers<1>& position_atoms, const Integers<1>& velocity_atoms, std::int64_t origin, int positions,
+                            int snapshots, int velocities, int thermo, int currents) {
+            for (int stride : {positions, snapshots, velocities, thermo, currents})
+                if (stride < 0) throw std::invalid_argument("strides must not be negative");
+            Sampling sampling{origin, positions, snapshots, velocities, thermo, currents, checked_indices(position_atoms), checked_indices(velocity_atoms)};
+            new (self) Sampling(std::move(sampling));
+        }, "position_atoms"_a, "velocity_atoms"_a, nb::kw_only(), "origin"_a = 0, "positions"_a = 0, "snapshots"_a = 0, "velocities"_a = 0, "thermo"_a = 0,
+           "currents"_a = 0);
+
+    nb::class_<MolecularDynamics>(module, "MolecularDynamics")
+        .def("__init__", [](MolecularDynamics* self, const PotentialHandle& potential, const Integers<1>& species, const Doubles<1>& masses,
+                            const nb::ndarray<const bool, nb::ndim<1>, nb::c_contig, nb::device::cpu>& frozen, const Doubles<2>& cell, const Flags& periodic,
+                            double timestep, double skin, int threads) {
+            if (threads < 1) throw std::invalid_argument("there must be at least one thread");
+            const std::size_t n = species.shape(0);
+            if (masses.shape(0) != n || frozen.shape(0) != n) throw std::invalid_argument("there must be one species, mass and flag for each atom");
+            for (std::size_t i = 0; i < n; ++i)
+                if (species(i) < 0 || species(i) >= potential.potential->n_species())
+                    throw std::invalid_argument("an atom has a species that the potential does not know");
+            iontherm::Particles particles(species.data(), masses.data(), frozen.data(), n, to_cell(cell), {periodic(0), periodic(1), periodic(2)});
+            new (self) MolecularDynamics(potential.potential, skin, threads, std::move(particles), timestep);
+        }, "potential"_a, "species"_a, "masses"_a, "frozen"_a, "cell"_a, "periodic"_a, "timestep"_a, "skin"_a, "threads"_a = 1)
+        .def("set_state", [](MolecularDynamics& self, const Doubles<2>& positions, const Doubles<2>& velocities, std::uint64_t step) {
+            const std::size_t n = self.particles().size();
+            if (positions.shape(0) != n || positions.shape(1) != 3 || velocities.shape(0) != n || velocities.shape(1) != 3)
+                throw std::invalid_argument("positions and velocities are [n, 3]");
+            self.set_state(positions.data(), velocities.data(), step);
+        }, "positions"_a, "velocities"_a, "step"_a)
+        .def("set_thermostat", [](MolecularDynamics& self, const std::string& name, double kt, double time, std::uint64_t seed) {
+            self.set_thermostat(iontherm::make_thermostat(name, kt, time, seed, self.particles().degrees()));
+        }, "name"_a, "kt"_a = 0.0, "time"_a = 0.0, "seed"_a = 0)
+        .def_prop_rw("thermostat_memory", [](MolecularDynamics& self) { return copied(self.thermostat().memory(), {self.thermostat().memory().size()}); },
+                     [](MolecularDynamics& self, const Doubles<1>& memory) { self.thermostat().restore(memory.data(), memory.shape(0)); },
+                     nb::rv_policy::automatic)
+        .def("run", [](MolecularDynamics& self, std::int64_t steps, const Sampling& sampling, double largest_kinetic) {
+            const std::size_t n = self.particles().size();
+            check_sampling(sampling, n);
+            Samples samples;
+            std::int64_t made;
+            {
+                nb::gil_scoped_release release;
+                made = self.run(steps, sampling, largest_kinetic, samples);
+            }
+            return nb::make_tuple(made, to_arrays(samples, sampling, n, self.potential().n_species()));
+        }, "steps"_a, "sampling"_a, "largest_kinetic"_a)
+        .def("thermo", [](MolecularDynamics& self) { return copied(self.thermo(), {iontherm::thermo_width}); })
+        .def("forget", &MolecularDynamics::forget)
+        .def("take_shortest", &MolecularDynamics::take_shortest)
+        .def_prop_ro("positions", [](MolecularDynamics& self) { return copied(self.particles().positions, {self.particles().size(), 3}); },
+                     nb::rv_policy::automatic)
+        .def_prop_ro("velocities", [](MolecularDynamics& self) { return copied(self.particles().velocities, {self.particles().size(), 3}); },
+                     nb::rv_policy::automatic)
+        .def_prop_ro("step", &MolecularDynamics::step)
+        .def_prop_ro("degrees", [](MolecularDynamics& self) { return self.particles().degrees(); })
+        .def_prop_ro("time_spent", [](const MolecularDynamics& self) {
+            const iontherm::TimeSpent& spent = self.spent();
+            nb::dict seconds;
+            seconds["forces"] = spent.forces;
+            seconds["neighbours"] = spent.neighbours;
+            seconds["all"] = spent.all;
+            seconds["evaluations"] = spent.evaluations;
+            seconds["lists"] = spent.lists;
+            return seconds;
+        });
 }

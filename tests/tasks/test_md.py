@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from ase import Atoms
+from ase import Atoms, units
 from ase.build import bulk
 
 from aiida_iontherm.physics.mtp import MomentTensorPotential
 from aiida_iontherm.tasks.contract import EXIT_INPUT, EXIT_OK, EXIT_PHYSICS
+from aiida_iontherm.tasks.flux_files import read_flux_table
 from aiida_iontherm.tasks.md import Input, _settings
 
 MTP_MD = {
@@ -57,6 +58,54 @@ def test_files_and_figures(folder):
     assert results["mean_temperature_k"] == pytest.approx(production[:, 1].mean())
     assert set(folder.progress[-1]["figures"]) == {"temperature"}
     assert {"vdos_frequencies_thz", "vdos_Cu", "vdos_I"} <= arrays.keys()
+
+
+def test_currents_are_those_of_the_last_frame(folder):
+    folder.give(MTP_MD | {"vdos": False, "current_interval_fs": 4.0}, structure=salt())
+    potential = write_potential(folder)
+    assert folder.run("md") == EXIT_OK
+    currents, last = folder.arrays("currents.npz"), folder.arrays("trajectory.npz")
+    assert currents["timestep_fs"] == 4.0
+    assert currents["volume"] == pytest.approx(5.4**3)
+    assert currents["temperature"] == pytest.approx(folder.output["results"]["mean_temperature_k"])
+    assert currents["virial"].shape == currents["convective"].shape == (200, 3)
+    atoms = Atoms(last["numbers"], last["last_positions"], cell=last["cell"], pbc=True)
+    evaluation, velocities = potential.evaluate(atoms, virials=True), last["last_velocities"]
+    kinetic = 0.5 * atoms.get_masses() * np.sum(velocities**2, axis=1) * (0.001 / units.fs) ** 2
+    virial = np.einsum("jab,jb->ja", evaluation.virials, velocities)
+    convective = (evaluation.energies + kinetic)[:, None] * velocities
+    for symbol in ("Cu", "I"):
+        own = atoms.symbols == symbol
+        # Other orders of sums, and a potential through a file with 16 digits.
+        np.testing.assert_allclose(currents[f"virial_{symbol}"][-1], virial[own].sum(axis=0), atol=1e-9)
+        np.testing.assert_allclose(currents[f"convective_{symbol}"][-1], convective[own].sum(axis=0), atol=1e-9)
+        momentum = (atoms.get_masses()[:, None] * velocities)[own].sum(axis=0)
+        np.testing.assert_allclose(currents[f"mass_{symbol}"][-1], momentum, atol=1e-9)
+    for part in ("virial", "convective"):
+        np.testing.assert_allclose(currents[part], currents[f"{part}_Cu"] + currents[f"{part}_I"], atol=1e-12)
+    # the reader of `iontherm green-kubo` takes the file as it is
+    table = read_flux_table(folder.path / "currents.npz")
+    assert {"virial", "convective", "mass_Cu", "mass_I"} <= set(table.series)
+
+
+@pytest.mark.parametrize("thermostat", ["langevin", "bussi", "nose-hoover"])
+def test_thermostats(thermostat, folder):
+    folder.give(MTP_MD | {"vdos": False, "ensemble": "nvt", "thermostat": thermostat}, structure=salt())
+    write_potential(folder)
+    assert folder.run("md") == EXIT_OK
+    # 8 atoms for 0.8 ps: within a factor of two; what ensembles they make is tested with the loop.
+    assert 100 < folder.output["results"]["mean_temperature_k"] < 400
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"current_interval_fs": 4.0}, "heat currents need"), ({"thermostat": "bussi"}, "bussi needs")],
+)
+def test_what_an_engine_cannot_do(change, message, folder):
+    asked = MTP_MD | {"potential": None, "species": [], "engine": "emt", "vdos": False} | change
+    folder.give(asked, structure=bulk("Cu", cubic=True))
+    assert folder.run("md") == EXIT_INPUT
+    assert message in folder.output["message"]
 
 
 def test_nothing_mobile_and_no_snapshots(folder):

@@ -12,7 +12,7 @@ from aiida_iontherm.physics.heat.cepstral import kappa_per_power
 from aiida_iontherm.physics.heat.correlation_integrals import correlation_integrals
 from aiida_iontherm.physics.heat.flux_series import decorrelated, drift, flux_series
 from aiida_iontherm.physics.heat.green_kubo import slope_left
-from aiida_iontherm.physics.heat.plateau import find_plateau, window_mean
+from aiida_iontherm.physics.heat.plateau import Reduce, find_plateau, window_mean
 from aiida_iontherm.physics.statistics import jackknife
 
 
@@ -142,7 +142,7 @@ def onsager_kappa(
     integrals = correlation_integrals(
         shifted / scale[:, None, None, None], series.interval_ps, n_blocks=n_blocks, max_lag_ps=max_lag_ps
     )
-    plateau = find_plateau(integrals, schur_complement)
+    plateau = find_plateau(integrals, schur_complement, [_diagonal(i) for i in range(series.n_currents)])
     mean = window_mean(integrals.total, plateau.first, plateau.last)
     all_one_out = integrals.leave_one_out
     one_out = window_mean(all_one_out, plateau.first, plateau.last)
@@ -172,6 +172,10 @@ def onsager_kappa(
         settled=plateau.settled,
         problems=tuple(problem for problem in problems if problem),
     )
+
+
+def _diagonal(index: int) -> Reduce:
+    return lambda matrices: matrices[..., index, index]
 
 
 def _offsets(currents: NDArray[np.float64], shifted: NDArray[np.float64]) -> NDArray[np.float64]:

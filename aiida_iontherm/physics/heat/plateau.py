@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,7 +52,7 @@ def window_mean(integrals: NDArray[np.float64], first: int, last: int) -> NDArra
     return integrals[..., first : last + 1, :, :].mean(axis=-3)
 
 
-def find_plateau(integrals: CorrelationIntegrals, reduce: Reduce) -> Plateau:
+def find_plateau(integrals: CorrelationIntegrals, reduce: Reduce, also: Sequence[Reduce] = ()) -> Plateau:
     """Find the first lags after which the integral no longer changes.
 
     At the smallest t (three candidates an octave) for which the mean over [t, 2t] equals that over [2t, 4t] within
@@ -66,13 +66,18 @@ def find_plateau(integrals: CorrelationIntegrals, reduce: Reduce) -> Plateau:
         Of the run and of its blocks.
     reduce
         What is to be flat, e.g. the trace or a Schur complement.
+    also
+        What has to be flat over the same lags: a quotient of integrals that still oscillate may be so by accident.
     """
     last = len(integrals.lags_ps) - 1
     octaves = np.log2(last / 4)
     candidates = np.unique(np.round(np.geomspace(1, last // 4, 1 + int(_PER_OCTAVE * octaves))).astype(int))
     one_out = integrals.leave_one_out
     found = [_at(integrals.total, one_out, int(first), reduce) for first in candidates]
-    flat = [plateau.settled for plateau in found]
+    flat = [
+        plateau.settled and all(_at(integrals.total, one_out, int(first), other).settled for other in also)
+        for first, plateau in zip(candidates, found, strict=True)
+    ]
     for i in range(len(found) - 2):
         if all(flat[i : i + 3]):
             return found[i + 2]

@@ -62,6 +62,45 @@ def _compiled_basis(tables: BasisTables, n_functions: int, instructions: str) ->
     return known[n_functions, instructions]
 
 
+class ShortDistanceCheck:
+    """Warns of distances below that of a potential: once, and again only when they get much worse.
+
+    A run of a million steps says it a few times.
+
+    Parameters
+    ----------
+    min_distance : float
+        In Angstrom.
+    """
+
+    def __init__(self, min_distance: float) -> None:
+        self._min_distance = self._warned_below = min_distance
+
+    def __call__(self, shortest: float) -> None:
+        """Judge the shortest distance of a configuration or a run.
+
+        Warns
+        -----
+        ShortDistanceWarning
+            If it is below the minimum distance, the next time only if it is a tenth shorter still.
+
+        Raises
+        ------
+        ValueError
+            If it is zero.
+        """
+        if shortest == 0.0:
+            raise ValueError("two atoms are at the same place: the energy of a potential has no meaning there")
+        if shortest < self._warned_below:
+            self._warned_below = 0.9 * shortest
+            warnings.warn(
+                f"two atoms are {shortest:.3f} Angstrom apart, closer than the {self._min_distance:.3f} that the "
+                "potential was made for: its energies and forces are extrapolated there",
+                ShortDistanceWarning,
+                stacklevel=3,
+            )
+
+
 class Kernel:
     """Evaluates one potential, keeping the neighbour list from call to call.
 
@@ -85,7 +124,7 @@ class Kernel:
     ) -> None:
         self._potential = potential
         self._type_of = _types_by_number(potential)
-        self._warned_below = potential.min_distance
+        self._check_distance = ShortDistanceCheck(potential.min_distance)
         compiled = compile_potential(potential, instructions) if instructions else potential.compiled
         self._evaluator = _native.Evaluator(compiled, skin, threads or available_threads())
 
@@ -139,19 +178,6 @@ class Kernel:
         types = atom_types(self._potential, self._type_of, atoms)
         self._evaluator.update(_float64(atoms.positions), types, _float64(atoms.cell.array), np.asarray(atoms.pbc))
         return types
-
-    def _check_distance(self, shortest: float) -> None:
-        if shortest == 0.0:
-            raise ValueError("two atoms are at the same place: the energy of a potential has no meaning there")
-        if shortest < self._warned_below:
-            # Once, and again only when it gets much worse: a run of a million steps says it a few times.
-            self._warned_below = 0.9 * shortest
-            warnings.warn(
-                f"two atoms are {shortest:.3f} Angstrom apart, closer than the {self._potential.min_distance:.3f} "
-                "that the potential was made for: its energies and forces are extrapolated there",
-                ShortDistanceWarning,
-                stacklevel=3,
-            )
 
 
 class TrainingKernel:

@@ -37,7 +37,8 @@ class NeighbourList {
         const bool same = built_ && n_atoms == n_atoms_ && periodic == periodic_ &&
                           std::equal(species_.begin(), species_.end(), species);
         if (same) {
-            place_points(positions, cell);
+            if (cell != placed_cell_) place_shifts(cell);
+            place_points(positions);
             if (within_skin(cell)) return false;
         }
         build(positions, species, n_atoms, cell, periodic);
@@ -56,7 +57,7 @@ class NeighbourList {
     // Give back all memory that only an update needs; the list is then good for the present positions alone.
     void freeze() {
         built_ = false;
-        for (auto* v : {&reference_, &fraction_}) std::vector<double>().swap(*v);
+        for (auto* v : {&reference_, &fraction_, &shift_vectors_}) std::vector<double>().swap(*v);
         for (auto* v : {&shift_, &bin_, &bin_begin_, &bin_points_}) std::vector<std::int32_t>().swap(*v);
         points_.shrink_to_fit();
         owner_.shrink_to_fit();
@@ -91,13 +92,20 @@ class NeighbourList {
     const std::vector<std::int32_t>& species() const { return species_; }
 
   private:
-    void place_points(const double* positions, const Cell& cell) {
-        const std::size_t n = owner_.size();
-        for (std::size_t p = 0; p < n; ++p) {
-            const double* r = positions + 3 * static_cast<std::size_t>(owner_[p]);
+    // Cartesian shifts of the points, the same from step to step while the cell is.
+    void place_shifts(const Cell& cell) {
+        shift_vectors_.resize(3 * owner_.size());
+        for (std::size_t p = 0; p < owner_.size(); ++p) {
             const std::int32_t* s = shift_.data() + 3 * p;
-            for (int a = 0; a < 3; ++a)
-                points_[4 * p + a] = r[a] + s[0] * cell[0][a] + s[1] * cell[1][a] + s[2] * cell[2][a];
+            for (int a = 0; a < 3; ++a) shift_vectors_[3 * p + a] = s[0] * cell[0][a] + s[1] * cell[1][a] + s[2] * cell[2][a];
+        }
+        placed_cell_ = cell;
+    }
+
+    void place_points(const double* positions) {
+        for (std::size_t p = 0; p < owner_.size(); ++p) {
+            const double* r = positions + 3 * static_cast<std::size_t>(owner_[p]);
+            for (int a = 0; a < 3; ++a) points_[4 * p + a] = r[a] + shift_vectors_[3 * p + a];
         }
     }
 
@@ -113,7 +121,9 @@ class NeighbourList {
         }
         if (!(left >= 0.0)) return false;
         const double limit = 0.25 * left * left;
-        for (std::size_t p = 0; p < owner_.size(); ++p) {
+        // In the cell of the list images move as their atoms do, which are the first points.
+        const std::size_t n_moved = cell == reference_cell_ ? n_atoms_ : owner_.size();
+        for (std::size_t p = 0; p < n_moved; ++p) {
             double move2 = 0.0;
             for (int a = 0; a < 3; ++a) {
                 const double d = points_[4 * p + a] - reference_[4 * p + a];
@@ -191,7 +201,8 @@ class NeighbourList {
                     }
         }
         points_.assign(4 * owner_.size(), 0.0);
-        place_points(positions, cell);
+        place_shifts(cell);
+        place_points(positions);
         reference_ = points_;
 
         margin_ = margin;
@@ -232,9 +243,11 @@ class NeighbourList {
         const double reach2 = reach * reach;
         begin_.assign(n_atoms_ * n_species_ + 1, 0);
         index_.clear();
-        std::vector<std::vector<std::int32_t>> found(n_species_);
+        std::vector<std::int32_t> found(owner_.size() + 1);
+        std::vector<std::int64_t> next(n_species_);
         for (std::size_t i = 0; i < n_atoms_; ++i) {
-            for (auto& list : found) list.clear();
+            std::size_t n_found = 0;
+            std::fill(next.begin(), next.end(), 0);
             const double* p = points_.data() + 4 * i;
             const int bin = bin_[i];
             const int centre[3] = {bin / (n_bins_[1] * n_bins_[2]), bin / n_bins_[2] % n_bins_[1], bin % n_bins_[2]};
@@ -251,14 +264,21 @@ class NeighbourList {
                         const std::int32_t j = bin_points_[k];
                         const double* q = points_.data() + 4 * static_cast<std::size_t>(j);
                         const double dx = q[0] - p[0], dy = q[1] - p[1], dz = q[2] - p[2];
-                        if (dx * dx + dy * dy + dz * dz < reach2 && j != static_cast<std::int32_t>(i))
-                            found[species_[owner_[j]]].push_back(j);
+                        // Written always, kept if near: a branch here would be mispredicted for every fifth point.
+                        found[n_found] = j;
+                        n_found += (dx * dx + dy * dy + dz * dz < reach2) & (j != static_cast<std::int32_t>(i));
                     }
                 }
+            // Sorted by species, in the order in which they were found.
+            for (std::size_t k = 0; k < n_found; ++k) ++next[species_[owner_[found[k]]]];
+            std::int64_t end = static_cast<std::int64_t>(index_.size());
             for (int t = 0; t < n_species_; ++t) {
-                begin_[i * n_species_ + t] = static_cast<std::int64_t>(index_.size());
-                index_.insert(index_.end(), found[t].begin(), found[t].end());
+                begin_[i * n_species_ + t] = end;
+                end += next[t];
+                next[t] = begin_[i * n_species_ + t];
             }
+            index_.resize(static_cast<std::size_t>(end));
+            for (std::size_t k = 0; k < n_found; ++k) index_[next[species_[owner_[found[k]]]]++] = found[k];
         }
         begin_.back() = static_cast<std::int64_t>(index_.size());
     }
@@ -337,12 +357,12 @@ class NeighbourList {
     bool built_ = false;
     std::size_t n_atoms_ = 0;
     std::array<bool, 3> periodic_{};
-    Cell reference_cell_{};
+    Cell reference_cell_{}, placed_cell_{};
     std::array<double, 3> margin_{};
     std::vector<std::int32_t> species_;
     std::vector<double> points_, reference_;  // [point, 4]
     std::vector<std::int32_t> owner_, shift_;
-    std::vector<double> fraction_;
+    std::vector<double> fraction_, shift_vectors_;
     std::array<int, 3> n_bins_{};
     std::vector<std::int32_t> bin_, bin_begin_, bin_points_;
     std::vector<std::int64_t> begin_;

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from processes import TEMPERATURE, WHERE, ar1, kappa_of, zero_power
+from scipy.signal import lfilter
 
 from aiida_iontherm.physics.heat import cepstral, green_kubo, green_kubo_quantities, onsager_kappa, onsager_quantities
 from aiida_iontherm.physics.heat.cepstral import kappa_per_power
@@ -152,3 +153,18 @@ def test_ions_that_stay_are_said():
 def test_constant_in_front():
     # one over kB T^2 V, the integral of exp(-t/tau) being tau
     assert kappa_per_power(300.0, 1000.0) == pytest.approx(1602.176634 / (8.617333262e-5 * 9e4 * 1e3), rel=1e-9)
+
+
+def test_caged_ions_are_noticed():
+    """The velocity of a damped oscillator has no zero-frequency part: nothing can be divided by it."""
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        damping, frequency = 0.02, 0.2  # per sample, radians per sample
+        decay = np.exp(-damping)
+        place = lfilter([1.0], [1.0, -2 * decay * np.cos(frequency), decay**2], rng.normal(size=(20001, 3)), axis=0)
+        velocity = np.diff(place, axis=0)
+        heat = lfilter([1.0], [1.0, -0.9], rng.normal(size=(20000, 3)), axis=0) + 2 * velocity
+        estimate = onsager_kappa([heat, velocity], 10.0, 300.0, 1000.0, axes="x")
+        assert any("do not diffuse" in problem for problem in estimate.problems)
+        # not read off where the integrals still oscillate, with a period of 0.31 ps
+        assert estimate.window_ps[0] > 0.3
