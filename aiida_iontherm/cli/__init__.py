@@ -11,6 +11,7 @@ COMMANDS = {
     "engines": "aiida_iontherm.cli.catalogue:engines",
     "green-kubo": "aiida_iontherm.cli.green_kubo:green_kubo",
     "harmonic": "aiida_iontherm.cli.harmonic:harmonic",
+    "hops": "aiida_iontherm.cli.hops:hops",
     "kappa": "aiida_iontherm.cli.kappa:kappa",
     "linewidths": "aiida_iontherm.cli.linewidths:linewidths",
     "materials": "aiida_iontherm.cli.catalogue:materials",

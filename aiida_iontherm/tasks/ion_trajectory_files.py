@@ -1,0 +1,194 @@
+"""Positions of the mobile ions along a run: of the task ``md``, or from files of other programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import ase.io
+import numpy as np
+from ase import Atoms
+from ase.data import atomic_numbers, chemical_symbols
+from ase.io.extxyz import XYZError
+from ase.io.formats import UnknownFileTypeError
+from numpy.typing import NDArray
+
+from aiida_iontherm.tasks.files import read_npz
+
+_LARGEST_CELL_CHANGE = 1e-3
+"""Relative; a barostat does more, and positions in a cell that breathes are no positions on sites."""
+
+_LARGEST_STEP = 0.4
+"""In cells, between two frames of a wrapped trajectory: beyond half a cell nobody knows where an ion went."""
+
+
+@dataclass(frozen=True)
+class IonTrajectory:
+    """One run.
+
+    Attributes
+    ----------
+    symbol
+        Of the mobile ions.
+    positions
+        [frames, ions, 3] in Angstrom, unwrapped, single precision, without the drift of the centre of mass of all atoms
+        since the run began.
+    cell
+        [3, 3] in Angstrom.
+    interval_fs
+        Time between frames.
+    framework
+        Mean fractional positions [n, 3] and atomic numbers [n] of the other atoms; ``None`` where the file has none.
+    formula
+        Of the cell.
+    """
+
+    symbol: str
+    positions: NDArray[np.float32]
+    cell: NDArray[np.float64]
+    interval_fs: float
+    framework: tuple[NDArray[np.float64], NDArray[np.int64]] | None
+    formula: str
+
+
+def read_ion_trajectory(
+    path: Path, symbol: str | None = None, interval_fs: float | None = None, discard_ps: float = 0.0
+) -> IonTrajectory:
+    """Read the positions of the mobile ions of a run.
+
+    Parameters
+    ----------
+    path
+        ``trajectory.npz`` of the task ``md``, or any format of ASE with several frames.
+    symbol
+        Mobile species; may be left out where the file follows one species only.
+    interval_fs
+        Time between two frames; needed where the file does not tell, and only there may it be given.
+    discard_ps
+        Time at the beginning that is left out.
+
+    Raises
+    ------
+    ValueError
+        If the file is missing or cannot be read, does not tell the time between frames and it is not given, holds no
+        such ions, its cell or its atoms change, or nothing is left.
+    """
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}")
+    if discard_ps < 0 or (interval_fs is not None and not interval_fs > 0):
+        raise ValueError("the time between frames must be positive and the time to discard not negative")
+    if symbol is not None and symbol not in atomic_numbers:
+        raise ValueError(f"{symbol} is no chemical symbol")
+    read = _from_npz if path.suffix == ".npz" else _from_ase
+    return read(path, symbol, interval_fs, discard_ps)
+
+
+def _from_npz(path: Path, symbol: str | None, interval_fs: float | None, discard_ps: float) -> IonTrajectory:
+    arrays = read_npz(path)
+    needed = ("mobile_positions", "drift", "cell", "numbers", "frame_interval_fs")
+    missing = [name for name in needed if name not in arrays]
+    if missing:
+        raise ValueError(f"{path.name} holds no {', '.join(missing)}: give the trajectory.npz of the task md")
+    known = float(arrays["frame_interval_fs"])
+    if interval_fs is not None and not np.isclose(known, interval_fs, rtol=1e-3):
+        raise ValueError(f"{path.name} says that its frames are {known:g} fs apart, not {interval_fs:g} fs")
+    positions, numbers = arrays["mobile_positions"], arrays["numbers"].astype(int)
+    if positions.ndim != 3 or positions.shape[1] == 0 or known <= 0:
+        raise ValueError(f"{path.name} follows no mobile ions: run the task md with `mobile`")
+    ions = positions.shape[1]
+    fitting = [chemical_symbols[z] for z in np.unique(numbers) if np.sum(numbers == z) == ions]
+    if symbol is None and len(fitting) == 1:
+        symbol = fitting[0]
+    if symbol is None or symbol not in fitting:
+        raise ValueError(
+            f"{path.name} follows {ions} ions, which may be {' or '.join(fitting) or 'none of its species'}: "
+            + ("name them" if symbol is None else f"not {symbol}")
+        )
+    first = _first(path, discard_ps, known, len(positions))
+    drift = arrays["drift"] - arrays["drift"][0]
+    cell = arrays["cell"].astype(float)
+    framework = None
+    snapshots = arrays.get("snapshots")
+    if snapshots is not None and len(snapshots):
+        others = numbers != atomic_numbers[symbol]
+        inverse = np.linalg.inv(cell)
+        # unwrapped, hence the mean is that of one place
+        mean = snapshots[:, others].mean(axis=0, dtype=float) - drift.mean(axis=0)
+        framework = (mean @ inverse, numbers[others])
+    return IonTrajectory(
+        symbol=symbol,
+        positions=positions[first:] - drift[first:, None].astype(np.float32),
+        cell=cell,
+        interval_fs=known,
+        framework=framework,
+        formula=Atoms(numbers=numbers).get_chemical_formula(),
+    )
+
+
+def _from_ase(path: Path, symbol: str | None, interval_fs: float | None, discard_ps: float) -> IonTrajectory:
+    if interval_fs is None:
+        raise ValueError(f"{path.name} does not tell the time between its frames: give it in fs")
+    if symbol is None:
+        raise ValueError(f"say which ions of {path.name} are mobile")
+    rows: list[NDArray[np.float32]] = []
+    first: Atoms | None = None
+    skipped = round(discard_ps * 1e3 / interval_fs)
+    for number, atoms in enumerate(_frames(path)):
+        if number < skipped:
+            continue
+        if first is None:
+            first = atoms
+            cell = atoms.cell.array.copy()
+            if atoms.cell.rank < 3:
+                raise ValueError(f"{path.name} has no three-dimensional cell")
+            mobile = np.flatnonzero(atoms.symbols == symbol)
+            if not len(mobile):
+                raise ValueError(f"there is no {symbol} in {atoms.get_chemical_formula()}")
+            inverse, masses = np.linalg.inv(cell), atoms.get_masses()
+            here = atoms.positions.astype(float)
+            total = np.zeros_like(here)
+        elif len(atoms) != len(first) or np.any(atoms.numbers != first.numbers):
+            raise ValueError(f"frame {number} of {path.name} has other atoms than the first, or in another order")
+        elif np.abs(atoms.cell.array - cell).max() > _LARGEST_CELL_CHANGE * first.cell.lengths().max():
+            raise ValueError(f"the cell changes along {path.name}: hops need a run at constant volume")
+        else:
+            step = (atoms.positions - here) @ inverse
+            step -= np.rint(step)
+            if np.abs(step).max() > _LARGEST_STEP:
+                raise ValueError(
+                    f"an atom moves by {np.abs(step).max():.0%} of the cell before frame {number} of {path.name}: "
+                    "store frames more often"
+                )
+            here = here + step @ cell
+        centre = masses @ here / masses.sum()
+        if atoms is first:
+            start = centre
+        rows.append((here[mobile] - centre + start).astype(np.float32))
+        total += here - centre + start
+    if first is None:
+        raise ValueError(f"{path.name} holds no run: nothing is left after {discard_ps:g} ps")
+    others = np.delete(np.arange(len(first)), mobile)
+    mean = total[others] / len(rows)
+    return IonTrajectory(
+        symbol=symbol,
+        positions=np.array(rows),
+        cell=cell,
+        interval_fs=interval_fs,
+        framework=(mean @ inverse, first.numbers[others].astype(np.int64)) if len(others) else None,
+        formula=first.get_chemical_formula(),
+    )
+
+
+def _frames(path: Path) -> Iterator[Atoms]:
+    try:
+        yield from ase.io.iread(path, index=":")
+    except (UnknownFileTypeError, XYZError, ValueError, KeyError, IndexError, StopIteration, OSError) as error:
+        raise ValueError(f"{path.name} is not a trajectory that ASE can read: {error}") from error
+
+
+def _first(path: Path, discard_ps: float, interval_fs: float, frames: int) -> int:
+    first = round(discard_ps * 1e3 / interval_fs)
+    if first >= frames:
+        raise ValueError(f"{path.name} holds no run: nothing is left after {discard_ps:g} ps")
+    return first
