@@ -102,6 +102,12 @@ def _warnings(run: ProcessNode, settings: dict[str, Any]) -> list[str]:
         "Only three-phonon scattering; linewidths in the relaxation-time approximation; no long-range charges."
     )
     for label, fit in _items(run.outputs, "fits"):
+        if fit.get("snapshots_left_out"):
+            left_out = fit["snapshots_left_out"]
+            lines.append(
+                f"At {label[1:]} K ions hopped: {left_out} of {fit['snapshots'] + left_out} snapshots were left out of "
+                "the fit of the force constants, which are those of the crystal between hops."
+            )
         if fit["r2_test"] < 0.8:
             lines.append(
                 f"At {label[1:]} K the force constants explain {100 * fit['r2_test']:.0f} % of the variance of forces "
