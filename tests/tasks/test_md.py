@@ -37,8 +37,9 @@ def write_potential(folder, strength: float = 2.0) -> MomentTensorPotential:
     return potential
 
 
-def test_files_and_figures(folder):
-    folder.give(MTP_MD, structure=salt())
+@pytest.mark.parametrize("compiled", [False, True])
+def test_files_and_figures(compiled, folder):
+    folder.give(MTP_MD | {"compiled": compiled}, structure=salt())
     potential = write_potential(folder)
     assert folder.run("md") == EXIT_OK
     results, arrays = folder.output["results"], folder.arrays("trajectory.npz")
@@ -99,7 +100,11 @@ def test_thermostats(thermostat, folder):
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"current_interval_fs": 4.0}, "heat currents need"), ({"thermostat": "bussi"}, "bussi needs")],
+    [
+        ({"current_interval_fs": 4.0}, "heat currents need"),
+        ({"thermostat": "bussi"}, "bussi needs"),
+        ({"compiled": True}, "loop needs a potential"),
+    ],
 )
 def test_what_an_engine_cannot_do(change, message, folder):
     asked = MTP_MD | {"potential": None, "species": [], "engine": "emt", "vdos": False} | change
