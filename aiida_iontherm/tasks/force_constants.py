@@ -13,6 +13,7 @@ from aiida_iontherm.physics.lattice.between_hops import between_hops
 from aiida_iontherm.physics.lattice.cells import (
     SYMMETRY_TOLERANCE,
     build_supercell,
+    displacements_from_sites,
     make_phonopy,
     mean_structure,
     to_atoms,
@@ -81,23 +82,26 @@ def run(task: Task, task_input: Input) -> dict[str, Any]:
     except (KeyError, ValueError) as error:
         source = "trajectory" if task_input.configurations is None else "configurations"
         raise InputError(f"the {source} holds no snapshots to fit: {error}") from error
+    everything = len(snapshots)
     try:
+        if task_input.configurations is None:  # a trajectory: one after the other in time
+            displaced = displacements_from_sites(unitcell, task_input.supercell, snapshots)
+            quiet = between_hops(displaced, HOP_DISTANCE)
+            snapshots, forces = snapshots[quiet], forces[quiet]
+        left_out = everything - len(snapshots)
+        if left_out > MAX_LEFT_OUT * everything:
+            raise PhysicsError(
+                f"ions hop at this temperature: at most {len(snapshots)} of {everything} snapshots on end have all "
+                "atoms on their sites, too few to expand around these; take snapshots at a lower temperature"
+            )
         mean, farthest = mean_structure(unitcell, task_input.supercell, snapshots)
-        quiet = slice(0, len(snapshots))
-        if task_input.configurations is None:
-            ideal = make_phonopy(unitcell, task_input.supercell).supercell
-            quiet = between_hops(snapshots - ideal.positions, ideal.masses, HOP_DISTANCE)
     except ValueError as error:
         raise InputError(str(error)) from error
-    left_out = len(snapshots) - (quiet.stop - quiet.start)
-    if left_out > MAX_LEFT_OUT * len(snapshots):
+    if farthest > HOP_DISTANCE:
         raise PhysicsError(
             f"an atom strayed {farthest:.1f} Angstrom from its site on average: ions hop at this temperature and there "
             "are no sites to expand around; take snapshots at a lower temperature"
         )
-    if left_out:
-        snapshots, forces = snapshots[quiet], forces[quiet]
-        mean, farthest = mean_structure(unitcell, task_input.supercell, snapshots)
     cell = mean if task_input.reference == "mean" else unitcell
     phonopy = make_phonopy(cell, task_input.supercell)
     supercell = to_atoms(phonopy.supercell)

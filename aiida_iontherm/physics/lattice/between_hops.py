@@ -6,17 +6,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 
-def between_hops(shifts: ArrayLike, masses: ArrayLike, distance: float, window: int = 8) -> slice:
+def between_hops(displacements: ArrayLike, distance: float, window: int = 8) -> slice:
     """Longest stretch of snapshots in which no atom has left its site.
 
     An atom has left when its mean over some snapshots is far from its site: a vibration averages out, a hop stays.
 
     Parameters
     ----------
-    shifts
-        Displacements of the atoms from their sites [m, N, 3] in Angstrom, unwrapped, snapshots in order of time.
-    masses
-        [N]; their centre may drift.
+    displacements
+        Of the atoms from their sites [m, N, 3] in Angstrom, without drift (`displacements_from_sites`), snapshots in
+        order of time.
     distance
         Of a mean from the site, in Angstrom, above which an atom has left.
     window
@@ -26,8 +25,7 @@ def between_hops(shifts: ArrayLike, masses: ArrayLike, distance: float, window: 
     -------
     slice of the snapshots; all of them where nothing hops, an empty one where an atom is away all the time.
     """
-    moved = np.asarray(shifts, dtype=float)
-    moved = moved - np.average(moved, axis=1, weights=np.asarray(masses, dtype=float))[:, None]
+    moved = np.asarray(displacements, dtype=float)
     count = len(moved)
     width = min(window, count)
     sums = np.concatenate([np.zeros((1, *moved.shape[1:])), np.cumsum(moved, axis=0)])

@@ -81,6 +81,36 @@ def displaced_supercells(
     return [to_atoms(cell) for cell in phonopy.supercells_with_displacements or []]
 
 
+def displacements_from_sites(unitcell: Atoms, supercell: Sequence[int], positions: ArrayLike) -> NDArray[np.float64]:
+    """Displacements [m, N, 3] in Angstrom from the sites of a supercell, the drift of its centre of mass taken out.
+
+    Parameters
+    ----------
+    unitcell
+        Cell the supercell was built from.
+    supercell
+        Diagonal expansion.
+    positions
+        Snapshots of the supercell, unwrapped [m, N, 3] in Angstrom.
+
+    Raises
+    ------
+    ValueError
+        If the snapshots are those of another supercell.
+    """
+    return _from_sites(make_phonopy(unitcell, supercell), positions)
+
+
+def _from_sites(phonopy: Phonopy, positions: ArrayLike) -> NDArray[np.float64]:
+    snapshots = np.asarray(positions, dtype=float)
+    sites = phonopy.supercell.positions
+    if snapshots.ndim != 3 or snapshots.shape[1:] != sites.shape:
+        raise ValueError(f"snapshots {snapshots.shape} do not fit a supercell of {len(sites)} atoms")
+    shifts = snapshots - sites
+    drift = np.average(shifts, axis=1, weights=phonopy.supercell.masses)
+    return np.asarray(shifts - drift[:, None], dtype=float)
+
+
 def mean_structure(unitcell: Atoms, supercell: Sequence[int], positions: ArrayLike) -> tuple[Atoms, float]:
     """Put the atoms of the unit cell at their mean positions along a trajectory.
 
@@ -106,13 +136,8 @@ def mean_structure(unitcell: Atoms, supercell: Sequence[int], positions: ArrayLi
         Largest distance in Angstrom of an atom's own mean from its site: more than about 1 means that ions hop and
         that no sites exist to expand around.
     """
-    snapshots = np.asarray(positions, dtype=float)
     phonopy = make_phonopy(unitcell, supercell)
-    sites = phonopy.supercell.positions
-    if snapshots.ndim != 3 or snapshots.shape[1:] != sites.shape:
-        raise ValueError(f"snapshots {snapshots.shape} do not fit a supercell of {len(sites)} atoms")
-    shift = snapshots.mean(axis=0) - sites
-    shift -= np.average(shift, axis=0, weights=phonopy.supercell.masses)
+    shift = _from_sites(phonopy, positions).mean(axis=0)
     farthest = float(np.linalg.norm(shift, axis=1).max())
     parent = np.array([phonopy.supercell.u2u_map[index] for index in phonopy.supercell.s2u_map])
     mean = np.array([shift[parent == atom].mean(axis=0) for atom in range(len(unitcell))])
