@@ -16,16 +16,16 @@ import ase.io
 from ase import Atoms
 from numpy.typing import ArrayLike
 
-from aiida_iontherm.tasks.phonopy_directory import (
+from aiida_iontherm.tasks.phonopy_directory import load_phono3py_directory, load_phonopy_directory
+from aiida_iontherm.tasks.phonopy_layout import (
     COMPRESSIONS,
     FORCE_CONSTANTS,
     FORCES,
     PHONO3PY_YAML,
     PHONOPY_YAML,
     THIRD_ORDER,
+    find_file,
     has_third_order,
-    load_phono3py_directory,
-    load_phonopy_directory,
 )
 
 if TYPE_CHECKING:
@@ -51,14 +51,14 @@ def find_third_order(path: Path) -> bool:
     ValueError
         If there are several files of force constants, or one that cannot be read.
     """
-    file = None if _find(path, SECOND) else _by_ending(path)
+    file = None if find_file(path, SECOND) else _by_ending(path)
     if file is not None:
         from aiida_iontherm.tasks.force_constant_files.hiphive_files import orders_in
         from aiida_iontherm.tasks.force_constant_files.recognise import recognised
 
         if recognised(file).startswith("hiphive") and 3 in orders_in(file):
             return True
-    return _find(path, THIRD) is not None or has_third_order(path)
+    return find_file(path, THIRD) is not None or has_third_order(path)
 
 
 def load_crystal(
@@ -94,7 +94,7 @@ def load_crystal(
     ValueError
         If a file cannot be read, does not fit the cells, or looks like another unit.
     """
-    second = _find(path, SECOND) or _by_ending(path)
+    second = find_file(path, SECOND) or _by_ending(path)
     if second is None:
         load: Any = load_phono3py_directory if third else load_phonopy_directory
         return load(path, nac=nac, symmetrise=symmetrise, supercell_matrix=supercell_matrix, remark=remark)
@@ -113,12 +113,12 @@ def _from_files(
     from aiida_iontherm.tasks.force_constant_files.read_write import HOLD_THEIR_CELL
     from aiida_iontherm.tasks.force_constant_files.recognise import recognised
 
-    cell = _find(folder, CELLS)
+    cell = find_file(folder, CELLS)
     if cell is None and recognised(second) not in HOLD_THEIR_CELL:
         raise FileNotFoundError(f"there is no cell beside {second.name}: put the primitive cell there as POSCAR")
     primitive = None if cell is None else _read_cell(cell)
     supercell = _supercell(folder, primitive, second, supercell_matrix)
-    born = _find(folder, ("BORN",)) if nac is not False else None
+    born = find_file(folder, ("BORN",)) if nac is not False else None
     constants: ForceConstants = read_force_constants(second, primitive, supercell, born=False if born is None else born)
     if nac and constants.nac is None:
         raise FileNotFoundError(f"there is no BORN beside {second.name}, which the non-analytical term needs")
@@ -126,7 +126,7 @@ def _from_files(
         constants = replace(constants, nac=None)
     used = [file.name for file in (second, cell, born) if file is not None]
     if third and constants.third is None:
-        file = _find(folder, THIRD)
+        file = find_file(folder, THIRD)
         if file is None:
             raise FileNotFoundError(f"there is no third order beside {second.name}: looked for {', '.join(THIRD)}")
         constants = constants.joined(read_force_constants(file, constants.primitive, constants.supercell))
@@ -142,7 +142,7 @@ def _supercell(folder: Path, primitive: Atoms | None, second: Path, supercell_ma
         if primitive is None:
             raise ValueError(f"there is no POSCAR beside {second.name}: the supercell to take needs the primitive cell")
         return phonopy_supercell(primitive, supercell_matrix)
-    file = _find(folder, SUPERCELLS)
+    file = find_file(folder, SUPERCELLS)
     if file is not None:
         return _read_cell(file)
     if second.name == "FORCE_CONSTANTS_2ND":
@@ -163,13 +163,9 @@ def _read_cell(path: Path) -> Atoms:
 def _by_ending(folder: Path) -> Path | None:
     """Only file with one of the endings, in a folder without anything of phonopy's or phono3py's."""
     theirs = (*PHONOPY_YAML, *PHONO3PY_YAML, *FORCE_CONSTANTS, *FORCES, *THIRD_ORDER)
-    if _find(folder, tuple(f"{name}{ending}" for name in theirs for ending in COMPRESSIONS)):
+    if find_file(folder, theirs, COMPRESSIONS):
         return None
     found = sorted(file for pattern in ENDINGS for file in folder.glob(pattern))
     if len(found) > 1:
         raise ValueError(f"there are {', '.join(file.name for file in found)} in the folder: leave one there")
     return found[0] if found else None
-
-
-def _find(folder: Path, names: tuple[str, ...]) -> Path | None:
-    return next((folder / name for name in names if (folder / name).is_file()), None)

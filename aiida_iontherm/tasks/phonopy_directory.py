@@ -1,8 +1,7 @@
-"""Phonons from a folder that phonopy or phono3py left behind, whatever files they are in.
+"""Phonons from a folder that phonopy or phono3py left behind, whatever files they are in (`phonopy_layout` finds them).
 
-Files are found and given precedence as `phonopy.load` and `phono3py.load` do in the current directory. These two do the
-reading; while they do, the current directory of the process is an empty one, so that they find nothing that lies about
-by chance: do not call these functions from several threads at once.
+phonopy and phono3py do the reading; while they do, the current directory of the process is an empty one, so that they
+find nothing that lies about by chance: do not call these functions from several threads at once.
 
 What comes back is in Angstrom and eV, whatever program the forces came from. Nothing is done silently: the callback
 `remark` is told which files were read, what was symmetrised, and what may be missing.
@@ -17,15 +16,13 @@ import re
 import tempfile
 import warnings
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from fractions import Fraction
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import yaml
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from aiida_iontherm.physics.lattice.cells import primitive_cell_by_symmetry
 from aiida_iontherm.physics.lattice.conversion import phonopy_from_phono3py
@@ -39,6 +36,16 @@ from aiida_iontherm.tasks.phonopy_checks import (
     check_nac,
     check_shape,
 )
+from aiida_iontherm.tasks.phonopy_layout import (
+    COMPRESSIONS,
+    FORCE_CONSTANTS,
+    FORCES,
+    Layout,
+    find_file,
+    find_layout,
+    folder_and_yaml,
+    only_phono3py,
+)
 from aiida_iontherm.tasks.plain_yaml import plain_yaml
 
 if TYPE_CHECKING:
@@ -47,17 +54,6 @@ if TYPE_CHECKING:
 
 Remark = Callable[[str], None]
 """Takes one sentence on what was read or done."""
-
-COMPRESSIONS = ("", ".xz", ".lzma", ".gz", ".bz2")
-"""Of yaml files, FORCES_FC2 and FORCES_FC3, as phonopy and phono3py read them."""
-
-PHONOPY_YAML = ("phonopy_params.yaml", "phonopy.yaml", "phonopy_disp.yaml")
-PHONO3PY_YAML = ("phono3py_params.yaml", "phono3py.yaml", "phono3py_disp.yaml")
-UNIT_CELLS = ("POSCAR-unitcell", "POSCAR")
-SETTINGS = ("phonopy.conf", "phono3py.conf", "setting.conf")
-FORCE_CONSTANTS = ("FORCE_CONSTANTS", "force_constants.hdf5", "fc2.hdf5")
-FORCES = ("FORCE_SETS",)
-THIRD_ORDER = ("fc3.hdf5", "FORCES_FC3")
 
 SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the compiled one is ten times faster
 
@@ -80,33 +76,6 @@ _UNREADABLE = (
     yaml.YAMLError,
     SystemExit,
 )
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """Files of a folder that say what the crystal is."""
-
-    folder: Path
-    yaml: Path | None
-    unit_cell: Path | None
-    supercell_matrix: NDArray[np.int64] | None
-    phonon_supercell_matrix: NDArray[np.int64] | None
-    primitive_matrix: Any
-
-    def cell_arguments(self, yaml_argument: str) -> dict[str, Any]:
-        """Arguments of `phonopy.load` and `phono3py.load`."""
-        if self.yaml is not None:
-            return {yaml_argument: self.yaml, "primitive_matrix": self.primitive_matrix}
-        return {
-            "unitcell_filename": self.unit_cell,
-            "supercell_matrix": self.supercell_matrix,
-            "primitive_matrix": self.primitive_matrix,
-        }
-
-    @property
-    def cell_file(self) -> str:
-        """Name of the file the cell comes from."""
-        return (self.yaml or self.unit_cell or self.folder).name
 
 
 def load_phonopy_directory(
@@ -158,13 +127,13 @@ def load_phonopy_directory(
         that of a crystal, or the magnitude of the force constants suggests another unit.
     """
     say = remark or _nobody
-    folder, given = _folder(path)
-    if _is_phono3py(folder, given):
-        layout = _layout(folder, given, PHONO3PY_YAML, "phono3py", supercell_matrix, primitive_matrix)
+    folder, given = folder_and_yaml(path)
+    if only_phono3py(folder, given):
+        layout = find_layout(folder, given, "phono3py", supercell_matrix, primitive_matrix)
         third = _load_phono3py(layout, nac, symmetrise, symprec, say, third_order=False)
         phonopy = phonopy_from_phono3py(third)
     else:
-        layout = _layout(folder, given, PHONOPY_YAML, "phonopy", supercell_matrix, primitive_matrix)
+        layout = find_layout(folder, given, "phonopy", supercell_matrix, primitive_matrix)
         phonopy = _load_phonopy(layout, nac, symmetrise, symprec, say)
     check_harmonic(phonopy, say)
     return phonopy
@@ -196,157 +165,19 @@ def load_phono3py_directory(
         As there.
     """
     say = remark or _nobody
-    folder, given = _folder(path)
-    layout = _layout(folder, given, PHONO3PY_YAML, "phono3py", supercell_matrix, primitive_matrix)
+    folder, given = folder_and_yaml(path)
+    layout = find_layout(folder, given, "phono3py", supercell_matrix, primitive_matrix)
     phono3py = _load_phono3py(layout, nac, symmetrise, symprec, say, third_order=True)
     check_harmonic(phonopy_from_phono3py(phono3py), say)
     return phono3py
-
-
-def has_third_order(path: Path | str) -> bool:
-    """Whether `load_phono3py_directory` is worth a try: phono3py's files, or third order of any kind, are there.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such folder or file.
-    """
-    folder, given = _folder(path)
-    if given is None and _find(folder, THIRD_ORDER, COMPRESSIONS):
-        return True
-    candidate = given or _find_yaml(folder, PHONO3PY_YAML, "phono3py")
-    return candidate is not None and candidate.name.startswith("phono3py")
 
 
 def _nobody(_sentence: str) -> None:
     """Take no notice."""
 
 
-def _folder(path: Path | str) -> tuple[Path, Path | None]:
-    """Absolute folder, and the yaml file in it that was named."""
-    where = Path(path).expanduser().resolve()
-    if where.is_dir():
-        return where, None
-    if where.is_file():
-        if ".yaml" not in where.suffixes:
-            raise ValueError(f"{path} is neither a folder nor a phonopy yaml file: give the folder it lies in")
-        return where.parent, where
-    raise FileNotFoundError(f"there is no folder {path}")
-
-
-def _find(folder: Path, names: Sequence[str], extensions: Sequence[str] = ("",)) -> Path | None:
-    """First of these files that is there."""
-    candidates = (folder / f"{name}{extension}" for name in names for extension in extensions)
-    return next((path for path in candidates if path.is_file()), None)
-
-
-def _find_yaml(folder: Path, names: Sequence[str], stem: str) -> Path | None:
-    found = _find(folder, names, COMPRESSIONS)
-    if found is not None:
-        return found
-    others = sorted(
-        file for extension in COMPRESSIONS for file in folder.glob(f"{stem}_*.yaml{extension}") if file.is_file()
-    )
-    if len(others) > 1:
-        raise ValueError(
-            f"{folder.name} holds several files of {stem} ({', '.join(file.name for file in others)}): name "
-            "one of them instead of the folder"
-        )
-    return others[0] if others else None
-
-
-def _is_phono3py(folder: Path, given: Path | None) -> bool:
-    """Whether only phono3py's files describe the harmonic part."""
-    if given is not None:
-        return given.name.startswith("phono3py")
-    if _find_yaml(folder, PHONOPY_YAML, "phonopy") or _find(folder, (*FORCE_CONSTANTS[:2], *FORCES)):
-        return False
-    return (
-        _find_yaml(folder, PHONO3PY_YAML, "phono3py") is not None
-        or _find(folder, THIRD_ORDER, COMPRESSIONS) is not None
-    )
-
-
-def _layout(
-    folder: Path,
-    given: Path | None,
-    yaml_names: Sequence[str],
-    stem: str,
-    supercell_matrix: ArrayLike | None,
-    primitive_matrix: Any,
-) -> _Layout:
-    """Find the cell of a folder.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is none.
-    ValueError
-        If it is not known what its supercell is.
-    """
-    primitive = "auto" if primitive_matrix is None else primitive_matrix
-    file = given or _find_yaml(folder, yaml_names, stem)
-    if file is not None:
-        if supercell_matrix is not None:
-            raise ValueError(f"{file.name} tells the supercell itself: leave out the supercell matrix")
-        plain_yaml(file)
-        return _Layout(folder, file, None, None, None, primitive)
-    unit_cell = _find(folder, UNIT_CELLS)
-    if unit_cell is None:
-        raise FileNotFoundError(
-            f"{folder.name} holds no cell to read: looked for {', '.join(yaml_names)}, {stem}_*.yaml (also "
-            f"compressed), {' and '.join(UNIT_CELLS)}"
-        )
-    settings = _settings(folder)
-    dim = _matrix("the supercell matrix", supercell_matrix) if supercell_matrix is not None else settings.get("dim")
-    if dim is None:
-        raise ValueError(
-            f"{folder.name} does not tell the supercell of {unit_cell.name}: add a phonopy.conf with DIM, or give the "
-            "supercell matrix"
-        )
-    if primitive_matrix is None:
-        primitive = settings.get("primitive_axes", settings.get("primitive_axis", "auto"))
-    return _Layout(folder, None, unit_cell, dim, settings.get("dim_fc2"), primitive)
-
-
-def _settings(folder: Path) -> dict[str, Any]:
-    """DIM, DIM_FC2 and PRIMITIVE_AXES of phonopy's settings file."""
-    path = _find(folder, SETTINGS)
-    if path is None:
-        return {}
-    found: dict[str, Any] = {}
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        key, equals, value = line.partition("#")[0].partition("=")
-        name = key.strip().lower()
-        if not equals or name not in ("dim", "dim_fc2", "primitive_axes", "primitive_axis"):
-            continue
-        words = value.split()
-        if name.startswith("primitive") and len(words) == 1:
-            found[name] = "auto" if words[0].lower() == "auto" else words[0].upper()
-            continue
-        try:
-            numbers = [float(Fraction(word)) for word in words]
-        except (ValueError, ZeroDivisionError) as error:
-            raise ValueError(f"{path.name}: {key.strip()} = {value.strip()} is not made of numbers") from error
-        if len(numbers) not in ((9,) if name.startswith("primitive") else (3, 9)):
-            raise ValueError(f"{path.name}: {key.strip()} has {len(numbers)} numbers, need 9 (or 3 for DIM)")
-        matrix = np.diag(numbers) if len(numbers) == 3 else np.reshape(numbers, (3, 3))
-        found[name] = matrix if name.startswith("primitive") else _matrix(f"{path.name}: {key.strip()}", matrix)
-    return found
-
-
-def _matrix(what: str, value: ArrayLike) -> NDArray[np.int64]:
-    """Supercell matrix [3, 3] of integers with a positive determinant."""
-    array = np.asarray(value, dtype=float)
-    array = np.diag(array) if array.shape == (3,) else array
-    whole = np.rint(array).astype(np.int64)
-    if array.shape != (3, 3) or np.any(whole != array) or np.linalg.det(array) < 0.5:
-        raise ValueError(f"{what} must be 3 or 3 x 3 whole numbers with a positive determinant")
-    return whole
-
-
 @contextlib.contextmanager
-def _reading(layout: _Layout, say: Remark) -> Iterator[None]:
+def _reading(layout: Layout, say: Remark) -> Iterator[None]:
     """Stand in an empty folder, pass warnings on as remarks, and turn whatever goes wrong into one sentence."""
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.chdir(stack.enter_context(tempfile.TemporaryDirectory())))
@@ -367,22 +198,22 @@ def _reading(layout: _Layout, say: Remark) -> Iterator[None]:
             say(_one_line(warning.message, layout))
 
 
-def _one_line(message: object, layout: _Layout) -> str:
+def _one_line(message: object, layout: Layout) -> str:
     return " ".join(re.sub("={3,}", " ", str(message).replace(f"{layout.folder}/", "")).split())
 
 
-def _load_phonopy(layout: _Layout, nac: bool | None, symmetrise: bool | None, symprec: float, say: Remark) -> Phonopy:
+def _load_phonopy(layout: Layout, nac: bool | None, symmetrise: bool | None, symprec: float, say: Remark) -> Phonopy:
     """Phonopy object with force constants in Angstrom and eV; files are checked against each other."""
     import phonopy as phonopy_package
     from phonopy.structure.dataset import forces_in_dataset
 
     folder = layout.folder
-    constants = _find(folder, FORCE_CONSTANTS)
-    forces = _find(folder, FORCES) if constants is None else None
+    constants = find_file(folder, FORCE_CONSTANTS)
+    forces = find_file(folder, FORCES) if constants is None else None
     looked_for = ", ".join((*FORCE_CONSTANTS, *FORCES))
     if layout.yaml is None and constants is None and forces is None:
         raise FileNotFoundError(f"{folder.name} holds a cell but no forces or force constants: looked for {looked_for}")
-    _check_unit_cell(layout, say)
+    _check_cell_file(layout, say)
     with _reading(layout, say):
         phonopy = phonopy_package.load(
             **layout.cell_arguments("phonopy_yaml"),
@@ -438,7 +269,7 @@ def _load_phonopy(layout: _Layout, nac: bool | None, symmetrise: bool | None, sy
 
 
 def _load_phono3py(
-    layout: _Layout, nac: bool | None, symmetrise: bool | None, symprec: float, say: Remark, *, third_order: bool
+    layout: Layout, nac: bool | None, symmetrise: bool | None, symprec: float, say: Remark, *, third_order: bool
 ) -> Phono3py:
     """Phono3py object with force constants, of second order only where no third order is wanted."""
     import phono3py as phono3py_package
@@ -446,12 +277,12 @@ def _load_phono3py(
     from phonopy.structure.dataset import forces_in_dataset
 
     folder = layout.folder
-    fc2, fc3 = _find(folder, ("fc2.hdf5",)), _find(folder, ("fc3.hdf5",)) if third_order else None
-    forces_fc2, forces_fc3 = (_find(folder, (name,), COMPRESSIONS) for name in ("FORCES_FC2", "FORCES_FC3"))
+    fc2, fc3 = find_file(folder, ("fc2.hdf5",)), find_file(folder, ("fc3.hdf5",)) if third_order else None
+    forces_fc2, forces_fc3 = (find_file(folder, (name,), COMPRESSIONS) for name in ("FORCES_FC2", "FORCES_FC3"))
     arguments = layout.cell_arguments("phono3py_yaml")
     if layout.yaml is None:
         arguments["phonon_supercell_matrix"] = layout.phonon_supercell_matrix
-    _check_unit_cell(layout, say)
+    _check_cell_file(layout, say)
     with _reading(layout, say):
         phono3py = phono3py_package.load(
             **arguments,
@@ -502,7 +333,7 @@ def _load_phono3py(
 
 
 def _produce_phono3py(
-    phono3py: Phono3py, layout: _Layout, symmetrise: bool | None, say: Remark, *, third_order: bool
+    phono3py: Phono3py, layout: Layout, symmetrise: bool | None, say: Remark, *, third_order: bool
 ) -> None:
     """Make from forces what was not read, and symmetrise where wanted."""
     read = [name for name in ("fc2", "fc3") if getattr(phono3py, name) is not None]
@@ -534,7 +365,7 @@ def _how_made(several: bool, symmetrise: bool | None) -> str:
 
 
 def _born(folder: Path, nac: bool | None) -> Path | None:
-    return None if nac is False else _find(folder, ("BORN",))
+    return None if nac is False else find_file(folder, ("BORN",))
 
 
 def _in_angstrom_and_ev(phonopy: Phonopy, symprec: float, say: Remark) -> Phonopy:
@@ -558,10 +389,15 @@ def _in_angstrom_and_ev(phonopy: Phonopy, symprec: float, say: Remark) -> Phonop
     return converted
 
 
-def _check_unit_cell(layout: _Layout, say: Remark) -> None:
-    """Look at a structure file before phonopy does: what it makes of atoms on top of each other is hard to follow."""
+def _check_cell_file(layout: Layout, say: Remark) -> None:
+    """Look at the file of the cell before phonopy does.
+
+    A yaml file may ask for Python objects; and what phonopy makes of atoms on top of each other is hard to follow.
+    """
     from phonopy.interface.calculator import read_crystal_structure
 
+    if layout.yaml is not None:
+        plain_yaml(layout.yaml)
     if layout.unit_cell is None:
         return
     with _reading(layout, say):
@@ -569,14 +405,14 @@ def _check_unit_cell(layout: _Layout, say: Remark) -> None:
     check_crystal(cell)
 
 
-def _check_supercell(phonopy: Phonopy, layout: _Layout, say: Remark) -> None:
+def _check_supercell(phonopy: Phonopy, layout: Layout, say: Remark) -> None:
     """Compare the supercell with the one that was calculated, where a file of the folder tells it.
 
     Forces alone do not tell 4 x 1 x 2 from 2 x 2 x 2 cells.
     """
     from phonopy.interface.vasp import read_vasp
 
-    structure, displacements = _find(layout.folder, ("SPOSCAR",)), _find(layout.folder, ("disp.yaml",))
+    structure, displacements = find_file(layout.folder, ("SPOSCAR",)), find_file(layout.folder, ("disp.yaml",))
     if structure is not None:
         with _reading(layout, say):
             calculated = read_vasp(structure)

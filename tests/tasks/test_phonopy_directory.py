@@ -16,7 +16,8 @@ from phonopy.interface.vasp import write_vasp
 from phonopy.physical_units import get_physical_units
 from phonopy.structure.atoms import PhonopyAtoms
 
-from aiida_iontherm.tasks.phonopy_directory import has_third_order, load_phono3py_directory, load_phonopy_directory
+from aiida_iontherm.tasks.phonopy_directory import load_phono3py_directory, load_phonopy_directory
+from aiida_iontherm.tasks.phonopy_layout import has_third_order
 
 QPOINTS = [[0.0, 0.0, 0.0], [0.5, 0.0, 0.0], [0.1, 0.2, 0.3]]
 CONF = "# made by hand\nDIM = 2 2 2\nPRIMITIVE_AXES = 1 0 0 0 1 0 0 0 1\n"

@@ -132,7 +132,7 @@ def kappa_per_power(temperature: float, volume: float) -> float:
 
 
 def cepstral(
-    currents: ArrayLike | Sequence[ArrayLike],
+    currents: NDArray[np.floating] | Sequence[ArrayLike],
     timestep_fs: float,
     temperature: float,
     volume: float,

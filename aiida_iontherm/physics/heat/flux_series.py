@@ -95,16 +95,16 @@ class FluxSeries:
 
 
 def flux_series(
-    currents: ArrayLike | Sequence[ArrayLike], timestep_fs: float, *, independent: bool = True
+    currents: NDArray[np.floating] | Sequence[ArrayLike], timestep_fs: float, *, independent: bool = True
 ) -> FluxSeries:
     """Check currents and bring them into one shape.
 
     Parameters
     ----------
     currents
-        The heat current ``[n, 3]``, or a sequence of heat current and mass, number or charge currents, each ``[n, 3]``
-        or ``[replicas, n, 3]``; of an array, too, the first axis is that of the currents. Leave out one species where
-        the total momentum is zero, as the sum of the mass currents then vanishes.
+        The heat current as an array ``[n, 3]``, or a sequence of heat current and mass, number or charge currents, each
+        ``[n, 3]`` or ``[replicas, n, 3]``; of an array of more axes, too, the first one is that of the currents. Leave
+        out one species where the total momentum is zero, as the sum of the mass currents then vanishes.
     timestep_fs
         Time between two samples (time step of the dynamics times the stride of storage).
     independent
@@ -117,8 +117,9 @@ def flux_series(
     """
     if not (timestep_fs > 0 and np.isfinite(timestep_fs)):
         raise ValueError(f"timestep_fs, the time between two samples, must be positive, not {timestep_fs!r}")
-    single = isinstance(currents, np.ndarray) and currents.ndim == 2
-    parts = [np.asarray(part, dtype=float) for part in ([currents] if single else currents)]  # type: ignore[union-attr]
+    if isinstance(currents, np.ndarray) and currents.ndim == 2:
+        currents = [currents]
+    parts = [np.asarray(part, dtype=float) for part in currents]
     if not parts:
         raise ValueError("there is no heat current")
     for number, part in enumerate(parts):

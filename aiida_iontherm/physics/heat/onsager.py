@@ -91,7 +91,7 @@ def _carried(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def onsager_kappa(
-    currents: ArrayLike | Sequence[ArrayLike],
+    currents: NDArray[np.floating] | Sequence[ArrayLike],
     timestep_fs: float,
     temperature: float,
     volume: float,

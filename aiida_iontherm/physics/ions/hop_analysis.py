@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -153,32 +154,31 @@ def hop_quantities(analysis: HopAnalysis, ion: str, temperature: float | None = 
     temperature
         In K.
     """
+    jumps, doubt = analysis.jumps, analysis.sites_doubt
     records = [
-        _rate(rate, ion, temperature, analysis.sites_doubt)
+        _rate(rate, ion, temperature, doubt)
         for rate in analysis.rates
         if rate.kind != "pair" or len(set(analysis.stays.sites.labels)) > 1
     ]
     one_kind = len(analysis.residences) == 1
     records += [
-        _residence(residence, ion if one_kind else f"{ion}_{residence.label}", temperature, analysis.sites_doubt)
+        _residence(residence, ion if one_kind else f"{ion}_{residence.label}", temperature, doubt)
         for residence in analysis.residences
     ]
     records += _correlation(analysis, ion, temperature)
-    jumps, doubt = analysis.jumps, analysis.sites_doubt
-    few = len(analysis.hops) < MIN_HOPS
-    converged, reason = _judge(jumps.trace_third, jumps.trace_third_uncertainty, len(analysis.hops), doubt)
     records.append(
-        Quantity(
+        _value_or_bound(
+            len(analysis.hops),
+            jumps.trace_third,
+            jumps.trace_third_uncertainty,
+            jumps.upper_bound,
+            side="upper",
             name=f"D_jump_{ion}",
-            value=jumps.upper_bound if few else jumps.trace_third,
             unit="cm^2/s",
             method="sum of squared hops over 6 N t",
-            converged=converged,
-            reason=reason,
-            uncertainty=None if few else jumps.trace_third_uncertainty,
-            bound="upper" if few else None,
             temperature=temperature,
             direction="average",
+            doubt=doubt,
         )
     )
     return records + diffusion_quantities(analysis.diffusion, ion, temperature)
@@ -208,47 +208,76 @@ def percolation_quantities(barriers: PercolationBarriers, ion: str) -> list[Quan
     return records
 
 
-def _judge(value: float, error: float | None, n: int, doubt: str) -> tuple[bool, str]:
+def _judge(value: float | None, error: float | None, n: int, doubt: str) -> tuple[bool, str]:
     if doubt:
         return False, doubt
     if n < MIN_HOPS:
         return True, f"{n} hops, too few for a value: the bound is the result"
-    if error is None or error > CONVERGED_RELATIVE_ERROR * value:
+    if value is None or error is None or error > CONVERGED_RELATIVE_ERROR * value:
         return False, f"{n} hops leave more than {CONVERGED_RELATIVE_ERROR:.0%} of error: run longer"
     return True, f"{n} hops, standard error {error / value:.0%} of the value"
 
 
-def _rate(rate: HopRate, ion: str, temperature: float | None, doubt: str) -> Quantity:
-    few = rate.hops < MIN_HOPS
-    converged, reason = _judge(rate.rate_per_ps, rate.uncertainty_per_ps, rate.hops, doubt)
-    suffix = "" if rate.kind == "all" else f"_{rate.name.replace(' -> ', '_to_')}"
+def _value_or_bound(
+    n: int,
+    value: float | None,
+    error: float | None,
+    bound: float,
+    *,
+    side: Literal["upper", "lower"],
+    name: str,
+    unit: str,
+    method: str,
+    temperature: float | None,
+    doubt: str,
+    direction: str | None = None,
+) -> Quantity:
+    """Report what n hops tell: the value with its error bar, or the bound on that side where they are too few."""
+    few = n < MIN_HOPS or value is None
+    converged, reason = _judge(value, error, n, doubt)
     return Quantity(
-        name=f"hop_rate_{ion}" + (suffix if rate.kind != "axis" else ""),
-        value=rate.upper_bound_per_ps if few else rate.rate_per_ps,
-        unit="1/ps",
-        method="hops over the time at risk per ion, counting error widened by their spread",
+        name=name,
+        value=bound if few else value,
+        unit=unit,
+        method=method,
         converged=converged,
         reason=reason,
-        uncertainty=None if few else rate.uncertainty_per_ps,
-        bound="upper" if few else None,
+        uncertainty=None if few else error,
+        bound=side if few else None,
+        temperature=temperature,
+        direction=direction,
+    )
+
+
+def _rate(rate: HopRate, ion: str, temperature: float | None, doubt: str) -> Quantity:
+    where = "" if rate.kind in ("all", "axis") else f"_{rate.name.replace(' -> ', '_to_')}"
+    return _value_or_bound(
+        rate.hops,
+        rate.rate_per_ps,
+        rate.uncertainty_per_ps,
+        rate.upper_bound_per_ps,
+        side="upper",
+        name=f"hop_rate_{ion}{where}",
+        unit="1/ps",
+        method="hops over the time at risk per ion, counting error widened by their spread",
         temperature=temperature,
         direction=rate.name if rate.kind == "axis" else None,
+        doubt=doubt,
     )
 
 
 def _residence(residence: Residence, name: str, temperature: float | None, doubt: str) -> Quantity:
-    few = residence.departures < MIN_HOPS or residence.residence_ps is None
-    converged, reason = _judge(residence.residence_ps or 0.0, residence.uncertainty_ps, residence.departures, doubt)
-    return Quantity(
+    return _value_or_bound(
+        residence.departures,
+        residence.residence_ps,
+        residence.uncertainty_ps,
+        residence.lower_bound_ps,
+        side="lower",
         name=f"residence_time_{name}",
-        value=residence.lower_bound_ps if few else residence.residence_ps,
         unit="ps",
         method="time at risk over departures (exponential law, censored stays)",
-        converged=converged,
-        reason=reason,
-        uncertainty=None if few else residence.uncertainty_ps,
-        bound="lower" if few else None,
         temperature=temperature,
+        doubt=doubt,
     )
 
 

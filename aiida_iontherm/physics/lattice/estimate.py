@@ -195,43 +195,43 @@ def carrier_quantities(
     the fit. Arguments as for `conductivity_quantities`.
     """
     quantities = []
-    for i, temperature in enumerate(estimate.temperatures):
+    for i in range(len(estimate.temperatures)):
         doubts = ([caveat] if caveat else []) + _doubts(estimate, i, r2_test, 0.0)
+        quantities += _carriers(estimate, i, method, doubts)
+    return quantities
 
-        def record(
-            name: str,
-            value: float,
-            unit: str,
-            citation: str,
-            direction: str | None = None,
-            temperature: float = float(temperature),
-            doubts: list[str] = doubts,
-        ) -> Quantity:
-            missing = not np.isfinite(value)
-            reasons = (["no mode carries heat in this channel"] if missing else []) + doubts
-            return Quantity(
+
+def _carriers(estimate: ConductivityEstimate, i: int, method: str, doubts: list[str]) -> list[Quantity]:
+    """Report what carries the heat at the i-th temperature; doubts hold for all of it."""
+    shares = estimate.regimes[i]
+    rows: list[tuple[str, float, str, str, str | None]] = [
+        ("particle_like_modes", shares.particle_like, "1", REGIME_CITATION, None),
+        ("wave_like_modes", shares.wave_like, "1", REGIME_CITATION, None),
+        ("overdamped_modes", shares.overdamped, "1", REGIME_CITATION, None),
+        ("average_diffuson_frequency", estimate.diffuson_frequencies_thz[i], "THz", CITATION, None),
+    ]
+    if len(estimate.species) > 1:
+        rows += [
+            (f"kappa_of_{symbol}", np.trace(parts[2, i]) / 3, "W/(m K)", CITATION, "average")
+            for symbol, parts in estimate.species.items()
+        ]
+    quantities = []
+    for name, value, unit, citation, direction in rows:
+        missing = not np.isfinite(value)
+        reasons = (["no mode carries heat in this channel"] if missing else []) + doubts
+        quantities.append(
+            Quantity(
                 name=name,
                 value=None if missing else float(value),
                 unit=unit,
                 method=method,
                 converged=not reasons,
                 reason="; ".join(reasons),
-                temperature=temperature,
+                temperature=float(estimate.temperatures[i]),
                 direction=direction,
                 citation=citation,
             )
-
-        shares = estimate.regimes[i]
-        for name, share in (
-            ("particle_like_modes", shares.particle_like),
-            ("wave_like_modes", shares.wave_like),
-            ("overdamped_modes", shares.overdamped),
-        ):
-            quantities.append(record(name, share, "1", REGIME_CITATION))
-        frequency = float(estimate.diffuson_frequencies_thz[i])
-        quantities.append(record("average_diffuson_frequency", frequency, "THz", CITATION))
-        for symbol, parts in estimate.species.items() if len(estimate.species) > 1 else ():
-            quantities.append(record(f"kappa_of_{symbol}", np.trace(parts[2, i]) / 3, "W/(m K)", CITATION, "average"))
+        )
     return quantities
 
 

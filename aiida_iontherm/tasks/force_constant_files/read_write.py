@@ -29,14 +29,8 @@ from aiida_iontherm.tasks.force_constant_files.objects import from_phono3py, fro
 from aiida_iontherm.tasks.force_constant_files.recognise import format_to_write, recognised
 from aiida_iontherm.tasks.force_constant_files.repetition import POSITION_TOLERANCE, Repetition, roomy_supercell
 from aiida_iontherm.tasks.force_constant_files.units import converted
-from aiida_iontherm.tasks.phonopy_directory import (
-    COMPRESSIONS,
-    PHONO3PY_YAML,
-    PHONOPY_YAML,
-    has_third_order,
-    load_phono3py_directory,
-    load_phonopy_directory,
-)
+from aiida_iontherm.tasks.phonopy_directory import load_phono3py_directory, load_phonopy_directory
+from aiida_iontherm.tasks.phonopy_layout import COMPRESSIONS, PHONO3PY_YAML, PHONOPY_YAML, find_file, has_third_order
 
 _OVER_A_SUPERCELL: dict[str, Callable[[Path, Repetition], ForceConstants]] = {
     "phonopy": phonopy_files.read_text_file,
@@ -235,15 +229,15 @@ def _cells(
         return Repetition.of(primitive, supercell, tolerance), None
     of_phono3py = file.name in ("fc2.hdf5", "fc3.hdf5")
     names = (*PHONO3PY_YAML, *PHONOPY_YAML) if of_phono3py else (*PHONOPY_YAML, *PHONO3PY_YAML)
-    for name in (f"{name}{ending}" for name in names for ending in COMPRESSIONS):
-        if (file.parent / name).is_file():
-            cells = phono3py_files.read_yaml_cells(file.parent / name)
-            where = cells.supercell if kind == "phono3py-fc3" else cells.second_supercell
-            return Repetition.of(primitive or cells.primitive, supercell or where, tolerance), cells.nac
-    raise ValueError(
-        f"{file.name} does not say what crystal it is of: give primitive= and supercell=, or put the phonopy.yaml or "
-        "phono3py.yaml beside it that it was made with"
-    )
+    beside = find_file(file.parent, names, COMPRESSIONS)
+    if beside is None:
+        raise ValueError(
+            f"{file.name} does not say what crystal it is of: give primitive= and supercell=, or put the phonopy.yaml "
+            "or phono3py.yaml beside it that it was made with"
+        )
+    cells = phono3py_files.read_yaml_cells(beside)
+    where = cells.supercell if kind == "phono3py-fc3" else cells.second_supercell
+    return Repetition.of(primitive or cells.primitive, supercell or where, tolerance), cells.nac
 
 
 def _charges(file: Path, born: Path | str | bool) -> Path | None:
