@@ -10,6 +10,7 @@
 #include <nanobind/stl/vector.h>
 
 #include "iontherm/dipole_blocks.hpp"
+#include "iontherm/heat_exchange.hpp"
 #include "iontherm/molecular_dynamics.hpp"
 #include "iontherm/pair_sum.hpp"
 #include "iontherm/training_set.hpp"
@@ -139,6 +140,7 @@ nb::dict to_arrays(Samples& samples, const Sampling& sampling, std::size_t n_ato
     const std::size_t centres = samples.centres.size() / 3, snapshots = samples.snapshots.size() / (3 * n_atoms);
     const std::size_t velocities = timed ? samples.velocities.size() / (3 * timed) : 0;
     const std::size_t thermo = samples.thermo.size() / iontherm::thermo_width, currents = samples.currents.size() / (9 * n_species);
+    const std::size_t slabs = sampling.slabs.count(), profiles = samples.profile.size() / (slabs * iontherm::profile_width);
     nb::dict arrays;
     arrays["positions"] = taken_over(samples.positions, centres, {tracked, 3});
     arrays["centres"] = taken_over(samples.centres, centres, {3});
@@ -146,6 +148,8 @@ nb::dict to_arrays(Samples& samples, const Sampling& sampling, std::size_t n_ato
     arrays["snapshot_forces"] = taken_over(samples.snapshot_forces, snapshots, {n_atoms, 3});
     arrays["velocities"] = taken_over(samples.velocities, velocities, {timed, 3});
     arrays["thermo"] = taken_over(samples.thermo, thermo, {iontherm::thermo_width});
+    arrays["cells"] = taken_over(samples.cells, thermo, {3, 3});
+    arrays["profile"] = taken_over(samples.profile, profiles, {slabs, iontherm::profile_width});
     arrays["currents"] = taken_over(samples.currents, currents, {3, n_species, 3});
     return arrays;
 }
@@ -390,13 +394,14 @@ NB_MODULE(_native, module) {
 
     nb::class_<Sampling>(module, "Sampling")
         .def("__init__", [](Sampling* self, const Integers<1>& position_atoms, const Integers<1>& velocity_atoms, std::int64_t origin, int positions,
-                            int snapshots, int velocities, int thermo, int currents) {
-            for (int stride : {positions, snapshots, velocities, thermo, currents})
+                            int snapshots, int velocities, int thermo, int currents, int profile, int axis, int slabs) {
+            for (int stride : {positions, snapshots, velocities, thermo, currents, profile})
                 if (stride < 0) throw std::invalid_argument("strides must not be negative");
-            Sampling sampling{origin, positions, snapshots, velocities, thermo, currents, checked_indices(position_atoms), checked_indices(velocity_atoms)};
+            Sampling sampling{origin, positions, snapshots, velocities, thermo, currents, profile, checked_indices(position_atoms),
+                              checked_indices(velocity_atoms), {axis, slabs}};
             new (self) Sampling(std::move(sampling));
         }, "position_atoms"_a, "velocity_atoms"_a, nb::kw_only(), "origin"_a = 0, "positions"_a = 0, "snapshots"_a = 0, "velocities"_a = 0, "thermo"_a = 0,
-           "currents"_a = 0);
+           "currents"_a = 0, "profile"_a = 0, "axis"_a = 0, "slabs"_a = 1);
 
     nb::class_<MolecularDynamics>(module, "MolecularDynamics")
         .def("__init__", [](MolecularDynamics* self, const PotentialHandle& potential, const Integers<1>& species, const Doubles<1>& masses,
@@ -420,6 +425,16 @@ NB_MODULE(_native, module) {
         .def("set_thermostat", [](MolecularDynamics& self, const std::string& name, double kt, double time, std::uint64_t seed) {
             self.set_thermostat(iontherm::make_thermostat(name, kt, time, seed, self.particles().degrees()));
         }, "name"_a, "kt"_a = 0.0, "time"_a = 0.0, "seed"_a = 0)
+        .def("set_heat_exchange", [](MolecularDynamics& self, int axis, int slabs, int hot, int cold, double power) {
+            self.set_thermostat(std::make_unique<iontherm::HeatExchange>(iontherm::Slabs(axis, slabs), hot, cold, power));
+        }, "axis"_a, "slabs"_a, "hot"_a, "cold"_a, "power"_a)
+        .def("set_barostat", [](MolecularDynamics& self, const std::string& freedom, double pressure, double kt, double time, double bulk_modulus,
+                                int stride, std::uint64_t seed) {
+            self.set_barostat(std::make_unique<iontherm::Barostat>(iontherm::to_cell_freedom(freedom), pressure, kt, time, bulk_modulus, stride, seed));
+        }, "freedom"_a, "pressure"_a, "kt"_a, "time"_a, "bulk_modulus"_a, "stride"_a, "seed"_a)
+        .def("hold_cell", [](MolecularDynamics& self) { self.set_barostat(nullptr); })
+        .def_prop_rw("barostat_energy", [](MolecularDynamics& self) { return self.barostat() ? self.barostat()->energy : 0.0; },
+                     [](MolecularDynamics& self, double energy) { if (self.barostat()) self.barostat()->energy = energy; })
         .def_prop_rw("thermostat_memory", [](MolecularDynamics& self) { return copied(self.thermostat().memory(), {self.thermostat().memory().size()}); },
                      [](MolecularDynamics& self, const Doubles<1>& memory) { self.thermostat().restore(memory.data(), memory.shape(0)); },
                      nb::rv_policy::automatic)
@@ -441,6 +456,10 @@ NB_MODULE(_native, module) {
                      nb::rv_policy::automatic)
         .def_prop_ro("velocities", [](MolecularDynamics& self) { return copied(self.particles().velocities, {self.particles().size(), 3}); },
                      nb::rv_policy::automatic)
+        .def_prop_rw("cell", [](MolecularDynamics& self) {
+            const iontherm::Cell& c = self.particles().cell;
+            return copied(std::vector<double>{c[0][0], c[0][1], c[0][2], c[1][0], c[1][1], c[1][2], c[2][0], c[2][1], c[2][2]}, {3, 3});
+        }, [](MolecularDynamics& self, const Doubles<2>& cell) { self.set_cell(to_cell(cell)); }, nb::rv_policy::automatic)
         .def_prop_ro("step", &MolecularDynamics::step)
         .def_prop_ro("degrees", [](MolecularDynamics& self) { return self.particles().degrees(); })
         .def_prop_ro("time_spent", [](const MolecularDynamics& self) {

@@ -4,7 +4,7 @@ from aiida_iontherm.physics.dynamics.blocks import Break, UnstableRunError
 from aiida_iontherm.physics.dynamics.compiled_loop import CompiledDynamics
 from aiida_iontherm.physics.dynamics.driver import MolecularDynamics
 from aiida_iontherm.physics.dynamics.neighbours import NeighbourList
-from aiida_iontherm.physics.dynamics.settings import MdSettings
+from aiida_iontherm.physics.dynamics.settings import HeatExchangeSettings, MdSettings
 from aiida_iontherm.physics.dynamics.watch import Candidate, ExtrapolationWatch, WatchSettings
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Candidate",
     "CompiledDynamics",
     "ExtrapolationWatch",
+    "HeatExchangeSettings",
     "MdSettings",
     "MolecularDynamics",
     "NeighbourList",

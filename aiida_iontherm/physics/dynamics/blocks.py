@@ -72,10 +72,9 @@ class BlockedRun(ABC):
         before is what the potential can learn from.
     frozen : int array, optional
         Indices of atoms that are held where they are.
-    strides : mapping of str to int
-        Of each stored series.
-    shapes : mapping of str to tuple of int
-        Of one frame of each.
+    series : mapping of str to (int, tuple of int)
+        Stride in steps, and shape of one frame, of what a subclass stores beside positions, snapshots and velocities
+        of all atoms, or in their place.
 
     Attributes
     ----------
@@ -99,8 +98,7 @@ class BlockedRun(ABC):
         watch: ExtrapolationWatch | None,
         *,
         frozen: Indices | None = None,
-        strides: Mapping[str, int],
-        shapes: Mapping[str, tuple[int, ...]],
+        series: Mapping[str, tuple[int, tuple[int, ...]]] | None = None,
     ) -> None:
         if len(atoms) < 2:
             raise ValueError(f"molecular dynamics needs at least 2 atoms, not {len(atoms)}: repeat the cell")
@@ -116,9 +114,18 @@ class BlockedRun(ABC):
         self._mobile = mobile
         self._rng = np.random.default_rng(settings.seed)
         self._draw_velocities(frozen)
-        self._last_graded = 0, self.atoms.get_positions(), self.atoms.get_momenta()
-        self._strides = strides
-        self._record = Record({"thermo": (5,), **shapes})
+        self._last_graded = self._frame(0)
+        n = len(atoms)
+        stored: dict[str, tuple[int, tuple[int, ...]]] = {
+            "mobile_positions": (settings.position_stride, (len(mobile), 3)),
+            "drift": (settings.position_stride, (3,)),
+            "snapshots": (settings.snapshot_stride, (n, 3)),
+            "snapshot_forces": (settings.snapshot_stride, (n, 3)),
+            "velocities": (settings.velocity_stride, (n, 3)),
+            **(series or {}),
+        }
+        self._strides = {name: stride for name, (stride, _) in stored.items()}
+        self._record = Record({"thermo": (5,)} | {name: shape for name, (_, shape) in stored.items()})
 
     @property
     def finished(self) -> bool:
@@ -154,7 +161,8 @@ class BlockedRun(ABC):
         except UnstableRunError as error:
             if self.watch is None:
                 raise
-            step, positions, momenta = self._last_graded
+            step, cell, positions, momenta = self._last_graded
+            self.atoms.set_cell(cell)
             self.atoms.set_positions(positions, apply_constraint=False)
             self.atoms.set_momenta(momenta, apply_constraint=False)
             self.broken = Break(step, str(error))
@@ -191,7 +199,7 @@ class BlockedRun(ABC):
         self.atoms.set_positions(arrays["positions"], apply_constraint=False)
         self.atoms.set_momenta(arrays["momenta"], apply_constraint=False)
         self._record.restore(_with_prefix("stored_", arrays))
-        self._last_graded = self.steps, self.atoms.get_positions(), self.atoms.get_momenta()
+        self._last_graded = self._frame(self.steps)
         if self.watch is not None:
             self.watch.restore(meta["watch"], _with_prefix("watch_", arrays))
 
@@ -240,9 +248,12 @@ class BlockedRun(ABC):
 
     def _look(self, watch: ExtrapolationWatch, step: int) -> None:
         grade = watch.look(self.atoms, step, self._kinetic_temperature())
-        self._last_graded = step, self.atoms.get_positions(), self.atoms.get_momenta()
+        self._last_graded = self._frame(step)
         if not grade <= watch.settings.stop:  # true for NaN
             self.broken = Break(step, f"an extrapolation grade of {grade:.3g} is above {watch.settings.stop:g}")
+
+    def _frame(self, step: int) -> tuple[int, Array, Array, Array]:
+        return step, self.atoms.cell.array.copy(), self.atoms.get_positions(), self.atoms.get_momenta()
 
     def _forget_after(self, step: int) -> None:
         """Drop frames that were stored on the way from the last graded one to the explosion."""

@@ -82,35 +82,31 @@ class CompiledDynamics(BlockedRun):
         present = np.unique(types)
         velocity_atoms = np.arange(n) if velocity_atoms is None else velocity_atoms
         currents = (len(present), 3)
+        exchange = settings.heat_exchange
+        slabs = 1 if exchange is None else exchange.slabs
+        together = settings.block_steps if watch is None else watch.settings.stride  # steps made at once
+        if exchange is not None and together % exchange.profile_stride:
+            raise ValueError(
+                f"profile_stride = {exchange.profile_stride} must divide the stride of the watch, {together}"
+            )
         super().__init__(
             atoms,
             settings,
             mobile,
             watch,
             frozen=frozen,
-            strides={
-                "mobile_positions": settings.position_stride,
-                "drift": settings.position_stride,
-                "snapshots": settings.snapshot_stride,
-                "snapshot_forces": settings.snapshot_stride,
-                "velocities": settings.velocity_stride,
-                "thermo_series": settings.thermo_stride,
-                "heat_virial": settings.current_stride,
-                "heat_convective": settings.current_stride,
-                "mass_currents": settings.current_stride,
-            },
-            shapes={
-                "mobile_positions": (len(mobile), 3),
-                "drift": (3,),
-                "snapshots": (n, 3),
-                "snapshot_forces": (n, 3),
-                "velocities": (len(velocity_atoms), 3),
-                "thermo_series": (10,),
-                "heat_virial": currents,
-                "heat_convective": currents,
-                "mass_currents": currents,
+            series={
+                "velocities": (settings.velocity_stride, (len(velocity_atoms), 3)),
+                "thermo_series": (settings.thermo_stride, (10,)),
+                "cells": (settings.thermo_stride, (3, 3)),
+                "heat_virial": (settings.current_stride, currents),
+                "heat_convective": (settings.current_stride, currents),
+                "mass_currents": (settings.current_stride, currents),
+                **({} if exchange is None else {"profile": (together, (slabs, 4))}),
             },
         )
+        if frozen is not None and len(frozen) and settings.ensemble == "npt":
+            raise ValueError("frozen atoms have no place in a cell that changes: leave out one of both")
         self.atoms.set_constraint()  # ASE's, which the loop does not know
         self.current_species = tuple(potential.species[k] for k in present)
         self._present = present
@@ -138,9 +134,13 @@ class CompiledDynamics(BlockedRun):
             velocities=settings.velocity_stride,
             thermo=settings.thermo_stride,
             currents=settings.current_stride,
+            profile=0 if exchange is None else exchange.profile_stride,
+            axis=0 if exchange is None else exchange.axis,
+            slabs=slabs,
         )
         self._no_sampling = _native.Sampling(np.empty(0, np.int32), np.empty(0, np.int32))
         self._thermostat_memory: Array | None = None
+        self._barostat_energy = 0.0
 
     @property
     def time_spent(self) -> dict[str, float]:
@@ -160,7 +160,11 @@ class CompiledDynamics(BlockedRun):
             ``heat_virial``, ``heat_convective`` [frames, species, 3] in eV Angstrom/ps: sum_j W_j . v_j and
             sum_i E_i v_i over the atoms of each species of `current_species`, with the potential and kinetic energy E_i
             of an atom and W_j of `Evaluation.virials`; their sum over both and all species is the heat current;
-            ``mass_currents`` [frames, species, 3]: sum_i m_i v_i in amu Angstrom/ps.
+            ``mass_currents`` [frames, species, 3]: sum_i m_i v_i in amu Angstrom/ps;
+            ``cells`` [frames, 3, 3] in Angstrom, at the times of ``thermo_series``;
+            ``profile`` [blocks, slabs, 4], with heat exchange: means over a block (or the stride of a watch) of the
+            number of free atoms in a slab, twice their kinetic energy in eV, both parts of their heat current across
+            the slabs in eV Angstrom/ps.
         """
         return super().observables()
 
@@ -169,25 +173,49 @@ class CompiledDynamics(BlockedRun):
         meta, arrays = super().state()
         if self._thermostat_memory is not None:
             arrays["thermostat_memory"] = self._thermostat_memory
-        return meta, arrays
+        arrays["cell"] = self.atoms.cell.array.copy()
+        return meta | {"barostat_energy": self._barostat_energy}, arrays
 
     def restore(self, meta: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> None:
         """Continue from the `state` of a run with the same settings."""
         super().restore(meta, arrays)
         self._thermostat_memory = arrays.get("thermostat_memory")
+        self._barostat_energy = float(meta["barostat_energy"])
+        self.atoms.cell[:] = arrays["cell"]
 
     def _begin_block(self, *, thermostat: bool) -> None:
         settings, loop = self.settings, self._loop
+        loop.cell = np.ascontiguousarray(self.atoms.cell.array)
         # Also makes the loop build its neighbour list anew, as it must after a restart: the order of sums is the same.
         loop.set_state(
             np.ascontiguousarray(self.atoms.positions),
             np.ascontiguousarray(self.atoms.get_velocities()),
             self.block * settings.block_steps,
         )
-        name = settings.thermostat if thermostat and not self.equilibrating else "langevin" if thermostat else "none"
-        time_ps = 1 / settings.friction_per_ps if name == "langevin" else settings.relaxation_ps
-        seed = settings.seed % 2**64
-        loop.set_thermostat(name, units.kB * settings.temperature_k, time_ps * PER_PS, seed)
+        seed, kt = settings.seed % 2**64, units.kB * settings.temperature_k
+        exchange = settings.heat_exchange
+        if self.equilibrating:
+            loop.set_thermostat("langevin", kt, PER_PS / settings.friction_per_ps, seed)
+        elif exchange is not None:
+            power = exchange.power_ev_per_ps / PER_PS
+            loop.set_heat_exchange(exchange.axis, exchange.slabs, 0, exchange.slabs // 2, power)
+        elif not thermostat:
+            loop.set_thermostat("none")
+        else:
+            langevin = settings.thermostat == "langevin"
+            time_ps = 1 / settings.friction_per_ps if langevin else settings.relaxation_ps
+            loop.set_thermostat(settings.thermostat, kt, time_ps * PER_PS, seed)
+        if settings.ensemble == "npt":
+            loop.set_barostat(
+                settings.barostat,
+                settings.pressure_gpa * units.GPa,
+                kt,
+                settings.pressure_relaxation_ps * PER_PS,
+                settings.bulk_modulus_gpa * units.GPa,
+                settings.pressure_stride,
+                seed,
+            )
+            loop.barostat_energy = self._barostat_energy
         if self._thermostat_memory is not None and self.block != settings.equilibration_blocks:
             loop.thermostat_memory = self._thermostat_memory
 
@@ -207,7 +235,9 @@ class CompiledDynamics(BlockedRun):
             raise self._exploded()
         self.atoms.positions = loop.positions
         self.atoms.set_momenta(self.atoms.get_masses()[:, None] * loop.velocities, apply_constraint=False)
+        self.atoms.cell[:] = loop.cell
         self._thermostat_memory = loop.thermostat_memory
+        self._barostat_energy = loop.barostat_energy
         self._store(rows)
 
     def _exploded(self) -> UnstableRunError:
@@ -223,15 +253,20 @@ class CompiledDynamics(BlockedRun):
         record.extend("snapshots", rows["snapshots"])
         record.extend("snapshot_forces", rows["snapshot_forces"])
         record.extend("velocities", (rows["velocities"] * PER_PS).astype(np.float32))
-        record.extend("thermo_series", self._thermo_series(rows["thermo"]))
+        record.extend("thermo_series", self._thermo_series(rows["thermo"], rows["cells"]))
+        record.extend("cells", rows["cells"])
+        if len(rows["profile"]):
+            record.append("profile", _mean_profile(rows["profile"]))
         currents = rows["currents"][:, :, self._present] * PER_PS
         for kind, name in enumerate(("heat_virial", "heat_convective", "mass_currents")):
             record.extend(name, currents[:, kind])
 
-    def _thermo_series(self, rows: Array) -> Array:
+    def _thermo_series(self, rows: Array, cells: Array) -> Array:
         kinetic, potential, conserved = rows[:, :3].T
         temperature = 2 * kinetic / (units.kB * self._degrees)
-        return np.column_stack([temperature, potential, kinetic + potential, conserved, rows[:, 3:] / self._volume])
+        # No volume, no stress: a cell with fewer than three vectors.
+        volumes = np.abs(np.linalg.det(cells))[:, None] if self.atoms.cell.rank == 3 else np.nan
+        return np.column_stack([temperature, potential, kinetic + potential, conserved, rows[:, 3:] / volumes])
 
     def _potential_energy_and_pressure(self) -> tuple[float, float]:
         row = self._loop.thermo()
@@ -244,3 +279,8 @@ class CompiledDynamics(BlockedRun):
     @property
     def _degrees(self) -> int:
         return self._loop.degrees
+
+
+def _mean_profile(rows: Array) -> Array:
+    """Mean over samples, heat currents per ps."""
+    return rows.mean(axis=0) * [1.0, 1.0, PER_PS, PER_PS]

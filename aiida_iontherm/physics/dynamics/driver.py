@@ -42,7 +42,7 @@ class MolecularDynamics(BlockedRun):
     Raises
     ------
     ValueError
-        As `BlockedRun`; for a thermostat but Langevin's, or currents, which only the compiled loop knows.
+        As `BlockedRun`; if the settings need the compiled loop.
     """
 
     def __init__(
@@ -53,32 +53,12 @@ class MolecularDynamics(BlockedRun):
         mobile: Indices,
         watch: ExtrapolationWatch | None = None,
     ) -> None:
-        if settings.thermostat != "langevin" or settings.thermo_stride or settings.current_stride:
+        if settings.needs_compiled_loop:
             raise ValueError(
-                "thermostats but Langevin's, thermo_stride and current_stride need a moment tensor potential and its "
-                "compiled loop: other calculators do without them"
+                "thermostats but Langevin's, barostats, heat exchange, thermo_stride and current_stride need a moment "
+                "tensor potential and its compiled loop: other calculators do without them"
             )
-        n = len(atoms)
-        super().__init__(
-            atoms,
-            settings,
-            mobile,
-            watch,
-            strides={
-                "mobile_positions": settings.position_stride,
-                "drift": settings.position_stride,
-                "snapshots": settings.snapshot_stride,
-                "snapshot_forces": settings.snapshot_stride,
-                "velocities": settings.velocity_stride,
-            },
-            shapes={
-                "mobile_positions": (len(mobile), 3),
-                "drift": (3,),
-                "snapshots": (n, 3),
-                "snapshot_forces": (n, 3),
-                "velocities": (n, 3),
-            },
-        )
+        super().__init__(atoms, settings, mobile, watch)
         self.atoms.calc = calculator
 
     def _begin_block(self, *, thermostat: bool) -> None:

@@ -9,6 +9,7 @@
 #include <limits>
 #include <memory>
 
+#include "iontherm/barostat.hpp"
 #include "iontherm/evaluator.hpp"
 #include "iontherm/sampling.hpp"
 #include "iontherm/thermostats.hpp"
@@ -34,6 +35,11 @@ class MolecularDynamics {
         forget_shortest();
     }
 
+    void set_cell(const Cell& cell) {
+        particles_.cell = cell;
+        forget();
+    }
+
     void set_state(const double* positions, const double* velocities, std::uint64_t step) {
         particles_.positions.assign(positions, positions + 3 * particles_.size());
         particles_.velocities.assign(velocities, velocities + 3 * particles_.size());
@@ -44,6 +50,14 @@ class MolecularDynamics {
     }
 
     void set_thermostat(std::unique_ptr<Thermostat> thermostat) { thermostat_ = std::move(thermostat); }
+
+    // Null for a cell that stays as it is.
+    void set_barostat(std::unique_ptr<Barostat> barostat) {
+        if (barostat && !particles_.free_to_drift()) throw std::invalid_argument("frozen atoms have no place in a cell that changes: leave out one of both");
+        if (barostat && !(particles_.periodic[0] && particles_.periodic[1] && particles_.periodic[2]))
+            throw std::invalid_argument("a barostat needs a crystal with three periods");
+        barostat_ = std::move(barostat);
+    }
 
     // Build the neighbour list and the forces anew before the next step.
     void forget() {
@@ -58,7 +72,9 @@ class MolecularDynamics {
         std::int64_t made = 0;
         while (made < steps) {
             const std::int64_t now = static_cast<std::int64_t>(step_) + 1;
-            advance(sampling.due(sampling.currents, now));
+            const bool virials_due = sampling.virials_due(now);
+            advance(virials_due);
+            if (barostat_ && barostat_->due(step_)) deform(virials_due);
             ++made;
             if (!(particles_.kinetic() <= largest_kinetic)) break;
             sample(sampling, now, samples);
@@ -71,7 +87,7 @@ class MolecularDynamics {
     std::vector<double> thermo() {
         prepare();
         std::vector<double> row;
-        add_thermo(row, particles_, potential_energy_, virial_, thermostat_->energy());
+        add_thermo(row, particles_, potential_energy_, virial_, energy_of_baths());
         return row;
     }
 
@@ -84,6 +100,7 @@ class MolecularDynamics {
 
     Particles& particles() { return particles_; }
     Thermostat& thermostat() { return *thermostat_; }
+    Barostat* barostat() { return barostat_.get(); }
     const Potential& potential() const { return evaluator_.potential(); }
     std::uint64_t step() const { return step_; }
     const TimeSpent& spent() const { return spent_; }
@@ -99,7 +116,9 @@ class MolecularDynamics {
         if (!up_to_date_) evaluate(false);
     }
 
-    void advance(bool currents_due) {
+    double energy_of_baths() const { return thermostat_->energy() - (barostat_ ? barostat_->energy : 0.0); }
+
+    void advance(bool virials_due) {
         ++step_;  // the number of the step being made: what random numbers are drawn for
         Particles& p = particles_;
         thermostat_->before_step(p, timestep_);
@@ -111,9 +130,19 @@ class MolecularDynamics {
         } else {
             p.drift(timestep_);
         }
-        evaluate(currents_due);
+        evaluate(virials_due);
         p.kick(0.5 * timestep_);
         thermostat_->after_step(p, timestep_, step_);
+    }
+
+    void deform(bool virials_due) {
+        const double before = particles_.kinetic() + potential_energy_, volume = particles_.volume();
+        Matrix3 pressure = particles_.internal_pressure(virial_);
+        for (Vector3& row : pressure)
+            for (double& element : row) element /= volume;
+        particles_.deform(barostat_->deformation(pressure, volume, timestep_, step_));
+        evaluate(virials_due);
+        barostat_->energy += particles_.kinetic() + potential_energy_ - before;
     }
 
     void evaluate(bool want_virials) {
@@ -142,14 +171,19 @@ class MolecularDynamics {
             out.snapshot_forces.insert(out.snapshot_forces.end(), particles_.forces.begin(), particles_.forces.end());
         }
         if (s.due(s.velocities, now)) add_atoms(out.velocities, particles_.velocities, s.velocity_atoms);
-        if (s.due(s.thermo, now)) add_thermo(out.thermo, particles_, potential_energy_, virial_, thermostat_->energy());
+        if (s.due(s.thermo, now)) {
+            add_thermo(out.thermo, particles_, potential_energy_, virial_, energy_of_baths());
+            for (const Vector3& row : particles_.cell) out.cells.insert(out.cells.end(), row.begin(), row.end());
+        }
         if (s.due(s.currents, now)) add_currents(out.currents, particles_, potential().n_species(), energies_.data(), virials_.data());
+        if (s.due(s.profile, now)) add_profile(out.profile, particles_, s.slabs, energies_.data(), virials_.data());
     }
 
     Particles particles_;
     Evaluator evaluator_;
     double timestep_;
     std::unique_ptr<Thermostat> thermostat_;
+    std::unique_ptr<Barostat> barostat_;
     std::uint64_t step_ = 0;
     bool up_to_date_ = false;
     std::vector<double> energies_, virials_;

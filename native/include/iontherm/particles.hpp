@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "iontherm/matrix3.hpp"
 #include "iontherm/neighbour_list.hpp"
 
 namespace iontherm {
@@ -52,6 +53,32 @@ class Particles {
         }
         return 0.5 * twice;
     }
+
+    // Positions and cell are multiplied by a matrix, velocities by its inverse, so that scaled coordinates and their momenta
+    // stay what they are. The matrix is symmetric.
+    void deform(const Matrix3& matrix) {
+        const Matrix3 back = inverse(matrix);
+        for (std::size_t i = 0; i < size(); ++i) {
+            apply(matrix, &positions[3 * i]);
+            apply(back, &velocities[3 * i]);
+        }
+        for (Vector3& row : cell) apply(matrix, row.data());
+    }
+
+    // Volume times the tensor of the pressure; `virial` is that of the forces, with the sign of a stress.
+    Matrix3 internal_pressure(const double* virial) const {
+        Matrix3 sum;
+        for (int a = 0; a < 3; ++a)
+            for (int b = 0; b < 3; ++b) sum[a][b] = -0.5 * (virial[3 * a + b] + virial[3 * b + a]);
+        for (std::size_t i = 0; i < size(); ++i) {
+            const double* v = &velocities[3 * i];
+            for (int a = 0; a < 3; ++a)
+                for (int b = 0; b < 3; ++b) sum[a][b] += masses[i] * v[a] * v[b];
+        }
+        return sum;
+    }
+
+    double volume() const { return std::fabs(dot(cross(cell[0], cell[1]), cell[2])); }
 
     // Take the velocity of the centre of mass from all atoms. In mass-weighted coordinates this is an orthogonal projection:
     // of independent normal velocities it leaves those of the canonical ensemble with the centre at rest.

@@ -26,6 +26,14 @@ def binding_potential() -> MomentTensorPotential:
     return blank.replace(moment_coeffs=coefficients, radial_coeffs=radial, species_coeffs=np.array([-1.0, 0.5]))
 
 
+@pytest.fixture(scope="session")
+def no_forces(binding_potential: MomentTensorPotential) -> MomentTensorPotential:
+    """Of particles that do not see each other."""
+    return binding_potential.replace(
+        moment_coeffs=np.zeros_like(binding_potential.moment_coeffs), species_coeffs=np.zeros(2)
+    )
+
+
 @pytest.fixture
 def crystal() -> Atoms:
     """Eight atoms of two species on a face-centred lattice."""

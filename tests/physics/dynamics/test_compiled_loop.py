@@ -7,6 +7,7 @@ from ase import units
 from aiida_iontherm.physics.dynamics import (
     CompiledDynamics,
     ExtrapolationWatch,
+    HeatExchangeSettings,
     MdSettings,
     MolecularDynamics,
     UnstableRunError,
@@ -45,7 +46,16 @@ ENSEMBLES = {
     "langevin": {"ensemble": "nvt", "thermostat": "langevin"},
     "bussi": {"ensemble": "nvt", "thermostat": "bussi"},
     "nose-hoover": {"ensemble": "nvt", "thermostat": "nose-hoover"},
+    "npt": {"ensemble": "npt", "thermostat": "bussi", "barostat": "triclinic", "pressure_gpa": 200.0},
+    "heat exchange": {"heat_exchange": HeatExchangeSettings(axis=0, slabs=4, power_ev_per_ps=0.01, profile_stride=5)},
 }
+
+
+@pytest.fixture
+def crystal(crystal):
+    """Its planes in the middle of the slabs, two atoms in each."""
+    crystal.translate([0.955, 0.0, 0.0])
+    return crystal
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -68,7 +78,34 @@ def test_continued_run_is_the_uninterrupted_one(binding_potential, crystal, name
         for key, values in straight.observables().items():
             np.testing.assert_array_equal(second.observables()[key], values, err_msg=f"{key} from block {blocks}")
         np.testing.assert_array_equal(second.atoms.positions, straight.atoms.positions)
+        np.testing.assert_array_equal(second.atoms.cell.array, straight.atoms.cell.array)
         np.testing.assert_array_equal(second.atoms.get_momenta(), straight.atoms.get_momenta())
+
+
+def test_cell_at_constant_pressure(binding_potential, crystal):
+    """The stored cells are those the atoms had, and stresses are of the volume of the moment."""
+    plan = settings(**ENSEMBLES["npt"] | {"snapshot_stride": 10})
+    dynamics = run(CompiledDynamics(crystal, binding_potential, plan, MOBILE))
+    stored = dynamics.observables()
+    np.testing.assert_array_equal(stored["cells"][-1], dynamics.atoms.cell.array)
+    assert np.ptp(stored["cells"], axis=0).max() > 1e-3
+    atoms = dynamics.atoms
+    atoms.set_cell(stored["cells"][2])
+    atoms.positions = stored["snapshots"][2]
+    pressure = -np.trace(binding_potential.evaluate(atoms).stress) / 3
+    kinetic = 2 * units.kB * stored["thermo_series"][2, 0] * 21 / 2 / (3 * atoms.cell.volume)
+    assert -stored["thermo_series"][2, 4:7].mean() == pytest.approx(pressure + kinetic, rel=1e-9)  # other sums
+
+
+def test_frozen_atoms_at_constant_pressure_are_refused(binding_potential, crystal):
+    with pytest.raises(ValueError, match="frozen atoms have no place"):
+        CompiledDynamics(crystal, binding_potential, settings(**ENSEMBLES["npt"]), MOBILE, frozen=np.array([1]))
+
+
+def test_profile_must_fit_the_watch(binding_potential, crystal):
+    watch = ExtrapolationWatch(lambda atoms: np.ones(len(atoms)), WatchSettings(stride=4))
+    with pytest.raises(ValueError, match="must divide the stride of the watch"):
+        CompiledDynamics(crystal, binding_potential, settings(**ENSEMBLES["heat exchange"]), MOBILE, watch)
 
 
 def test_threads_share_the_random_numbers(binding_potential, crystal):
@@ -86,7 +123,7 @@ def test_record_of_a_run_with_ase(binding_potential, crystal):
     ours = run(CompiledDynamics(crystal, binding_potential, plan, MOBILE)).observables()
     ase_plan = settings(equilibration_steps=0, production_steps=100, thermo_stride=0, current_stride=0)
     theirs = run(MolecularDynamics(crystal, binding_potential.calculator(), ase_plan, MOBILE)).observables()
-    assert set(ours) - set(theirs) == {"thermo_series", "heat_virial", "heat_convective", "mass_currents"}
+    assert set(ours) - set(theirs) == {"thermo_series", "cells", "heat_virial", "heat_convective", "mass_currents"}
     for name, values in theirs.items():
         assert ours[name].dtype == values.dtype, name
         # float32 positions of some 5 Angstrom, velocities of some 10 Angstrom/ps; temperatures of some 600 K.
@@ -108,6 +145,7 @@ def test_shapes_and_units_of_what_is_stored(binding_potential, crystal):
         "snapshot_forces": (6, 8, 3),
         "velocities": (15, 2, 3),
         "thermo_series": (6, 10),
+        "cells": (6, 3, 3),
         "heat_virial": (30, 2, 3),
         "heat_convective": (30, 2, 3),
         "mass_currents": (30, 2, 3),
@@ -147,7 +185,7 @@ def test_conserved_energy_of_the_production(binding_potential, crystal, name):
     assert np.ptp(series[:, 3]) < 3e-3
     if name == "nve":
         np.testing.assert_array_equal(series[:, 3], series[:, 2])
-    else:
+    elif name != "heat exchange":  # which takes what it gives
         assert np.ptp(series[:, 2]) > 0.05
 
 

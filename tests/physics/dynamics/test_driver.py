@@ -248,7 +248,7 @@ def test_absurd_potentials_are_noticed(scale):
         ({"friction_per_ps": 0.0}, "friction_per_ps must be positive"),
         ({"production_steps": 0}, "production_steps must be positive"),
         ({"equilibration_steps": -1}, "equilibration_steps must not be negative"),
-        ({"ensemble": "npt"}, "ensemble must be nve or nvt"),
+        ({"ensemble": "nph"}, "ensemble must be nve or nvt or npt"),
         ({"snapshot_stride": 7}, "snapshot_stride = 7 must divide"),
         ({"position_stride": -5}, "position_stride = -5 must divide"),
     ],
