@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from ase import Atoms, units
 from ase.md.velocitydistribution import Stationary, thermalize_momenta
 
 from aiida_iontherm.physics.dynamics.record import Record
+from aiida_iontherm.physics.dynamics.reducers import Reducer
 from aiida_iontherm.physics.dynamics.settings import MdSettings
 from aiida_iontherm.physics.dynamics.watch import ExtrapolationWatch
 
@@ -72,6 +73,10 @@ class BlockedRun(ABC):
         before is what the potential can learn from.
     frozen : int array, optional
         Indices of atoms that are held where they are.
+    reducers : mapping of str to Reducer, optional
+        By names of their own; they take all frames of the production up to where the run broke, if it did.
+    discard : set of str, optional
+        Stored series, "velocities" say, that only reducers see.
     series : mapping of str to (int, tuple of int)
         Stride in steps, and shape of one frame, of what a subclass stores beside positions, snapshots and velocities
         of all atoms, or in their place.
@@ -98,6 +103,8 @@ class BlockedRun(ABC):
         watch: ExtrapolationWatch | None,
         *,
         frozen: Indices | None = None,
+        reducers: Mapping[str, Reducer] | None = None,
+        discard: Collection[str] = (),
         series: Mapping[str, tuple[int, tuple[int, ...]]] | None = None,
     ) -> None:
         if len(atoms) < 2:
@@ -111,6 +118,10 @@ class BlockedRun(ABC):
         self.watch = watch
         self.broken: Break | None = None
         self.block = 0
+        self.reducers = dict(reducers or {})
+        self._reduced = frozenset(reducer.source for reducer in self.reducers.values())
+        self._discard = frozenset(discard)
+        self._offered: list[tuple[str, Array]] = []
         self._mobile = mobile
         self._rng = np.random.default_rng(settings.seed)
         self._draw_velocities(frozen)
@@ -166,6 +177,7 @@ class BlockedRun(ABC):
             self.atoms.set_positions(positions, apply_constraint=False)
             self.atoms.set_momenta(momenta, apply_constraint=False)
             self.broken = Break(step, str(error))
+            self._offered.clear()
             self._forget_after(step)
 
     def observables(self) -> dict[str, npt.NDArray[Any]]:
@@ -181,11 +193,17 @@ class BlockedRun(ABC):
         """
         return self._record.arrays()
 
+    def reduced(self) -> dict[str, npt.NDArray[Any]]:
+        """Return what the reducers have made of the frames so far; see their ``results``."""
+        return {name: values for reducer in self.reducers.values() for name, values in reducer.results().items()}
+
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """Plain data and arrays from which `restore` continues."""
         arrays = {f"stored_{name}": values for name, values in self._record.arrays().items()}
         arrays["positions"] = self.atoms.get_positions()
         arrays["momenta"] = self.atoms.get_momenta()
+        for key, reducer in self.reducers.items():
+            arrays |= {f"reducer_{key}_{name}": values for name, values in reducer.state().items()}
         meta = {"block": self.block, "rng": self._rng.bit_generator.state}
         if self.watch is not None:
             meta["watch"], watched = self.watch.state()
@@ -199,6 +217,8 @@ class BlockedRun(ABC):
         self.atoms.set_positions(arrays["positions"], apply_constraint=False)
         self.atoms.set_momenta(arrays["momenta"], apply_constraint=False)
         self._record.restore(_with_prefix("stored_", arrays))
+        for key, reducer in self.reducers.items():
+            reducer.restore(_with_prefix(f"reducer_{key}_", arrays))
         self._last_graded = self._frame(self.steps)
         if self.watch is not None:
             self.watch.restore(meta["watch"], _with_prefix("watch_", arrays))
@@ -244,7 +264,21 @@ class BlockedRun(ABC):
                 if self.broken is not None:
                     break
         self._check_and_record(step + every)
+        for source, frames in self._offered:
+            for reducer in self.reducers.values():
+                if reducer.source == source:
+                    reducer.add(frames)
+        self._offered.clear()
         self.block += 1
+
+    def _keep(self, name: str, frames: npt.NDArray[Any]) -> None:
+        """Store frames [n, ...] of a series."""
+        if name not in self._discard:
+            self._record.extend(name, frames)
+
+    def _offer(self, source: str, frames: Array) -> None:
+        """Hand frames [n, N, 3] to the reducers, when the block has turned out well."""
+        self._offered.append((source, frames))
 
     def _look(self, watch: ExtrapolationWatch, step: int) -> None:
         grade = watch.look(self.atoms, step, self._kinetic_temperature())

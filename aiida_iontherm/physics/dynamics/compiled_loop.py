@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from aiida_iontherm.physics.dynamics.blocks import (
     Indices,
     UnstableRunError,
 )
+from aiida_iontherm.physics.dynamics.reducers import Reducer
 from aiida_iontherm.physics.dynamics.settings import MdSettings
 from aiida_iontherm.physics.dynamics.watch import ExtrapolationWatch
 from aiida_iontherm.physics.mtp import MomentTensorPotential
@@ -44,6 +46,10 @@ class CompiledDynamics(BlockedRun):
     frozen : int array, optional
         Indices of atoms that are held where they are. Those left have three kinetic degrees of freedom each; where no
         atom is frozen the centre of mass rests, and there are three less.
+    reducers : mapping of str to Reducer, optional
+        Of the frames of the production; see `BlockedRun`.
+    discard : set of str, optional
+        Stored series that only reducers see.
     velocity_atoms : int array [v], optional
         Indices of the atoms whose velocities are stored, all by default.
     skin : float
@@ -71,6 +77,8 @@ class CompiledDynamics(BlockedRun):
         watch: ExtrapolationWatch | None = None,
         *,
         frozen: Indices | None = None,
+        reducers: Mapping[str, Reducer] | None = None,
+        discard: Collection[str] = (),
         velocity_atoms: Indices | None = None,
         skin: float = DEFAULT_SKIN,
         threads: int | None = None,
@@ -95,6 +103,8 @@ class CompiledDynamics(BlockedRun):
             mobile,
             watch,
             frozen=frozen,
+            reducers=reducers,
+            discard=discard,
             series={
                 "velocities": (settings.velocity_stride, (len(velocity_atoms), 3)),
                 "thermo_series": (settings.thermo_stride, (10,)),
@@ -125,9 +135,11 @@ class CompiledDynamics(BlockedRun):
             skin,
             threads or available_threads(),
         )
+        self._velocity_atoms = velocity_atoms
+        everyone = np.arange(n)
         self._sampling = _native.Sampling(
-            mobile.astype(np.int32),
-            velocity_atoms.astype(np.int32),
+            (everyone if "mobile_positions" in self._reduced else mobile).astype(np.int32),
+            (everyone if "velocities" in self._reduced else velocity_atoms).astype(np.int32),
             origin=self._equilibration_steps,
             positions=settings.position_stride,
             snapshots=settings.snapshot_stride,
@@ -247,12 +259,19 @@ class CompiledDynamics(BlockedRun):
         return UnstableRunError(self._out_of_bounds("in the block of", 2 * kinetic / (units.kB * self._degrees)))
 
     def _store(self, rows: dict[str, Array]) -> None:
+        positions, velocities = rows["positions"], rows["velocities"] * PER_PS
+        if len(positions) and "mobile_positions" in self._reduced:
+            self._offer("mobile_positions", positions - rows["centres"][:, None])
+            positions = positions[:, self._mobile]
+        if len(velocities) and "velocities" in self._reduced:
+            self._offer("velocities", velocities)
+            velocities = velocities[:, self._velocity_atoms]
+        self._keep("mobile_positions", positions.astype(np.float32))
+        self._keep("drift", rows["centres"])
+        self._keep("snapshots", rows["snapshots"])
+        self._keep("snapshot_forces", rows["snapshot_forces"])
+        self._keep("velocities", velocities.astype(np.float32))
         record = self._record
-        record.extend("mobile_positions", rows["positions"].astype(np.float32))
-        record.extend("drift", rows["centres"])
-        record.extend("snapshots", rows["snapshots"])
-        record.extend("snapshot_forces", rows["snapshot_forces"])
-        record.extend("velocities", (rows["velocities"] * PER_PS).astype(np.float32))
         record.extend("thermo_series", self._thermo_series(rows["thermo"], rows["cells"]))
         record.extend("cells", rows["cells"])
         if len(rows["profile"]):

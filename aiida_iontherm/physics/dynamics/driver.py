@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Mapping
 
 import numpy as np
 from ase import Atoms, units
@@ -20,6 +21,7 @@ from aiida_iontherm.physics.dynamics.blocks import (
     Indices,
     UnstableRunError,
 )
+from aiida_iontherm.physics.dynamics.reducers import Reducer
 from aiida_iontherm.physics.dynamics.settings import MdSettings
 from aiida_iontherm.physics.dynamics.watch import ExtrapolationWatch
 
@@ -38,6 +40,10 @@ class MolecularDynamics(BlockedRun):
         Indices of the ions whose unwrapped positions are stored.
     watch : ExtrapolationWatch, optional
         Looks at the run at its stride, and ends it where the potential is not to be trusted.
+    reducers : mapping of str to Reducer, optional
+        Of the frames of the production; see `BlockedRun`.
+    discard : set of str, optional
+        Stored series that only reducers see.
 
     Raises
     ------
@@ -52,13 +58,16 @@ class MolecularDynamics(BlockedRun):
         settings: MdSettings,
         mobile: Indices,
         watch: ExtrapolationWatch | None = None,
+        *,
+        reducers: Mapping[str, Reducer] | None = None,
+        discard: Collection[str] = (),
     ) -> None:
         if settings.needs_compiled_loop:
             raise ValueError(
                 "thermostats but Langevin's, barostats, heat exchange, thermo_stride and current_stride need a moment "
                 "tensor potential and its compiled loop: other calculators do without them"
             )
-        super().__init__(atoms, settings, mobile, watch)
+        super().__init__(atoms, settings, mobile, watch, reducers=reducers, discard=discard)
         self.atoms.calc = calculator
 
     def _begin_block(self, *, thermostat: bool) -> None:
@@ -101,16 +110,22 @@ class MolecularDynamics(BlockedRun):
 
     def _store(self, step: int) -> None:
         """Store what is due at this step of the production."""
-        settings, atoms, record = self.settings, self.atoms, self._record
+        settings, atoms = self.settings, self.atoms
         if settings.position_stride and step % settings.position_stride == 0:
             masses = atoms.get_masses()
-            record.append("mobile_positions", atoms.positions[self._mobile].astype(np.float32))
-            record.append("drift", masses @ atoms.positions / masses.sum())
+            centre = masses @ atoms.positions / masses.sum()
+            if "mobile_positions" in self._reduced:
+                self._offer("mobile_positions", atoms.positions[None] - centre)
+            self._keep("mobile_positions", atoms.positions[None, self._mobile].astype(np.float32))
+            self._keep("drift", centre[None])
         if settings.snapshot_stride and step % settings.snapshot_stride == 0:
-            record.append("snapshots", atoms.get_positions())
-            record.append("snapshot_forces", atoms.get_forces(apply_constraint=False))
+            self._keep("snapshots", atoms.get_positions()[None])
+            self._keep("snapshot_forces", atoms.get_forces(apply_constraint=False)[None])
         if settings.velocity_stride and step % settings.velocity_stride == 0:
-            record.append("velocities", (atoms.get_velocities() * PER_PS).astype(np.float32))
+            velocities = atoms.get_velocities()[None] * PER_PS
+            if "velocities" in self._reduced:
+                self._offer("velocities", velocities)
+            self._keep("velocities", velocities.astype(np.float32))
 
     def _potential_energy_and_pressure(self) -> tuple[float, float]:
         pressure = np.nan

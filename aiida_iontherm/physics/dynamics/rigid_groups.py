@@ -19,8 +19,37 @@ and distances do not hold it to first order. A regular tetrahedron with its cent
 TOLERANCE = 1e-12
 """Relative, of squared distances: rounding of coordinates, so that thousands of steps add up to no more."""
 
+SAME_IMAGE = 1e-3
+"""Relative, of squared distances: those of other images differ by more, those of the right ones by rounding."""
+
 MAX_ITERATIONS = 50
 """Newton's method needs three or four; beyond this the step is too long."""
+
+
+class _Stack:
+    """Groups of one size, with indices of their atoms, held pairs and lengths."""
+
+    def __init__(self, members: NDArray[np.int64], pairs: NDArray[np.int64], lengths: NDArray[np.float64]) -> None:
+        self.members, self.lengths = members, lengths
+        # +1 and -1 where a pair has its atoms: [groups, pairs, atoms]
+        self.signs = np.zeros((*pairs.shape[:2], members.shape[1]))
+        np.put_along_axis(self.signs, pairs[..., :1], 1.0, axis=2)
+        np.put_along_axis(self.signs, pairs[..., 1:], -1.0, axis=2)
+        self._images = np.zeros((*pairs.shape[:2], 3))
+
+    def bonds(self, atoms: Atoms) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Vectors of the held pairs ``[groups, k, 3]``, and what the cell adds to the differences of positions."""
+        cell = atoms.cell.complete().array
+        plain = self.signs @ atoms.positions[self.members]
+        shift = self._images @ cell
+        # as long as nobody wraps the atoms the images stay as they were, and looking for them takes most of the time
+        squares = np.sum((plain + shift) ** 2, axis=2)
+        if np.abs(squares - self.lengths**2).max() > SAME_IMAGE * self.lengths.min() ** 2:
+            nearest = find_mic(plain.reshape(-1, 3), atoms.cell, atoms.pbc)[0].reshape(plain.shape)
+            self._images = np.rint((nearest - plain) @ np.linalg.inv(cell))
+            shift = self._images @ cell
+        # always this sum, whichever way the images were found: a run that is continued has the same bits
+        return plain + shift, shift
 
 
 class RigidGroups(FixConstraint):
@@ -50,12 +79,12 @@ class RigidGroups(FixConstraint):
         self.pairs = [np.asarray(pair, dtype=np.int64) for pair in pairs]
         self.lengths = [np.asarray(length, dtype=float) for length in lengths]
         self.constraint_forces: NDArray[np.float64] | None = None
-        # groups of one size and number of pairs are solved as one stack
+        # groups of one size are solved as one stack
         kinds: dict[tuple[int, int], list[int]] = {}
         for index, (group, pair) in enumerate(zip(self.groups, self.pairs, strict=True)):
             kinds.setdefault((len(group), len(pair)), []).append(index)
         self._stacks = [
-            (
+            _Stack(
                 np.array([self.groups[i] for i in members]),
                 np.array([self.pairs[i] for i in members]),
                 np.array([self.lengths[i] for i in members]),
@@ -80,19 +109,20 @@ class RigidGroups(FixConstraint):
         ValueError
             If there is no such shift along the old bonds: the step is too long.
         """
-        for members, pairs, lengths in self._stacks:
-            old, shift = _bonds(atoms, members, pairs)
-            weights = 1 / atoms.get_masses()[members]
-            signs = _signs(members.shape[1], pairs)
+        for stack in self._stacks:
+            old, shift = stack.bonds(atoms)
+            weights = 1 / atoms.get_masses()[stack.members]
             # M^-1 grad sigma, without the factor 2: [groups, pairs, atoms, 3]
-            push = signs[..., None] * old[:, :, None] * weights[:, None, :, None]
-            moved = newpositions[members]
+            push = stack.signs[..., None] * old[:, :, None] * weights[:, None, :, None]
+            pushed = np.einsum("gkn,glna->gkla", stack.signs, push)
+            squares = stack.lengths**2
+            moved = newpositions[stack.members]
             for _ in range(MAX_ITERATIONS):
-                bonds = np.einsum("gkn,gna->gka", signs, moved) + shift
-                excess = np.sum(bonds**2, axis=2) - lengths**2
-                if np.abs(excess).max() <= TOLERANCE * (lengths**2).max():
+                bonds = stack.signs @ moved + shift
+                excess = np.sum(bonds**2, axis=2) - squares
+                if np.abs(excess).max() <= TOLERANCE * squares.max():
                     break
-                change = 2 * np.einsum("gka,gkn,glna->gkl", bonds, signs, push)
+                change = 2 * np.einsum("gka,gkla->gkl", bonds, pushed)
                 try:
                     steps = np.linalg.solve(change, -excess[..., None])[..., 0]
                 except np.linalg.LinAlgError:
@@ -100,19 +130,19 @@ class RigidGroups(FixConstraint):
                 moved = moved + np.einsum("gl,glna->gna", steps, push)
             else:
                 raise ValueError("rigid groups could not be held in a step of dynamics: use a shorter time step")
-            newpositions[members] = moved
+            newpositions[stack.members] = moved
 
     def adjust_momenta(self, atoms: Atoms, momenta: NDArray[np.float64]) -> None:
         """Take out of momenta what would change a held distance."""
-        for members, pairs, _ in self._stacks:
-            bonds, _ = _bonds(atoms, members, pairs)
-            weights = 1 / atoms.get_masses()[members]
-            gradient = _signs(members.shape[1], pairs)[..., None] * bonds[:, :, None]
-            velocities = momenta[members] * weights[..., None]
-            rates = np.einsum("gkna,gna->gk", gradient, velocities)
-            matrix = np.einsum("gkna,glna,gn->gkl", gradient, gradient, weights)
-            multipliers = np.linalg.solve(matrix, rates[..., None])[..., 0]
-            momenta[members] -= np.einsum("gk,gkna->gna", multipliers, gradient)
+        for stack in self._stacks:
+            bonds, _ = stack.bonds(atoms)
+            weights = 1 / atoms.get_masses()[stack.members]
+            gradient = stack.signs[..., None] * bonds[:, :, None]
+            flat = gradient.reshape(*bonds.shape[:2], -1)
+            push = (gradient * weights[:, None, :, None]).reshape(flat.shape)
+            inside = momenta[stack.members].reshape(len(flat), -1, 1)
+            multipliers = np.linalg.solve(push @ flat.transpose(0, 2, 1), push @ inside)
+            momenta[stack.members] -= (flat.transpose(0, 2, 1) @ multipliers).reshape(len(flat), -1, 3)
 
     def adjust_forces(self, atoms: Atoms, forces: NDArray[np.float64]) -> None:
         """Take out of forces what would change a held distance; what was taken is in ``constraint_forces``."""
@@ -199,22 +229,3 @@ def _independent(atoms: Atoms, group: NDArray[np.int64]) -> tuple[NDArray[np.int
         )
     chosen = np.sort(order[:degrees])
     return pairs[chosen], np.linalg.norm(bonds[chosen], axis=1)
-
-
-def _signs(n: int, pairs: NDArray[np.int64]) -> NDArray[np.float64]:
-    """+1 and -1 where a pair ``[groups, k, 2]`` has its atoms ``[groups, k, n]``."""
-    signs = np.zeros((*pairs.shape[:2], n))
-    np.put_along_axis(signs, pairs[..., :1], 1.0, axis=2)
-    np.put_along_axis(signs, pairs[..., 1:], -1.0, axis=2)
-    return signs
-
-
-def _bonds(
-    atoms: Atoms, members: NDArray[np.int64], pairs: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Vectors of the held pairs ``[groups, k, 3]``, and what the cell adds to the differences of positions."""
-    positions = atoms.positions[members]
-    first = np.take_along_axis(positions, pairs[..., :1], axis=1)
-    plain = first - np.take_along_axis(positions, pairs[..., 1:], axis=1)
-    nearest = find_mic(plain.reshape(-1, 3), atoms.cell, atoms.pbc)[0].reshape(plain.shape)
-    return nearest, nearest - plain

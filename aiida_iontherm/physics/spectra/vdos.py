@@ -95,23 +95,47 @@ def vibrational_dos(
             f"store {max_lag + 1} frames or ask for {PARZEN_WIDTH / (interval_ps * (frames - 1)):.3g} THz"
         )
 
-    names = sorted(set(species))
     n_fft = fft.next_fast_len(frames + max_lag, real=True)
     chunk = max(1, CHUNK_BYTES // (3 * 8 * n_fft))
-    power = {name: np.zeros(n_fft // 2 + 1) for name in names}
-    for name in names:
+    correlations = {}
+    for name in sorted(set(species)):
         members = np.flatnonzero(labels == name)
+        power = np.zeros(n_fft // 2 + 1)
         for first in range(0, len(members), chunk):
             some = members[first : first + chunk]
             v = velocities[:, some].astype(float)
             if not np.all(np.isfinite(v)):
                 raise ValueError("velocities hold NaN or infinite numbers: drop those frames")
             transformed = fft.rfft(v, n=n_fft, axis=0)
-            power[name] += (transformed.real**2 + transformed.imag**2).sum(axis=2) @ masses[some]
+            power += (transformed.real**2 + transformed.imag**2).sum(axis=2) @ masses[some]
+        correlations[name] = fft.irfft(power, n=n_fft)[: max_lag + 1]
+    return dos_from_correlations(correlations, interval_ps, atoms)
 
+
+def dos_from_correlations(correlations: Mapping[str, ArrayLike], interval_ps: float, atoms: int) -> VibrationalDOS:
+    """Density of states from velocity autocorrelations; see `vibrational_dos`.
+
+    Parameters
+    ----------
+    correlations
+        Species to ``[lags]``: mass-weighted sums over atoms, directions and time origins, not divided by the number of
+        the latter (as a sum over a finite series is: it falls off linearly, which keeps the estimate non-negative).
+    interval_ps
+        Between two lags.
+    atoms
+        Of all species together.
+
+    Raises
+    ------
+    ValueError
+        If all velocities are zero.
+    """
     # Zero-padding to twice the window and more draws the spectrum smoothly; an even length keeps the Nyquist point.
+    max_lag = len(np.asarray(next(iter(correlations.values())))) - 1
     length = 2 * fft.next_fast_len(2 * max_lag)
-    spectra = {name: _windowed_spectrum(power[name], n_fft, max_lag, length) for name in names}
+    spectra = {
+        name: _windowed_spectrum(np.asarray(values, dtype=float), length) for name, values in correlations.items()
+    }
     frequencies = np.arange(length // 2 + 1) / (length * interval_ps)
     total = np.sum(list(spectra.values()), axis=0)
     area = np.trapezoid(total, frequencies)
@@ -126,12 +150,12 @@ def vibrational_dos(
     )
 
 
-def _windowed_spectrum(power: NDArray[np.float64], n_fft: int, max_lag: int, length: int) -> NDArray[np.float64]:
-    """Power spectrum of ``n_fft`` points, smoothed by a lag window and drawn on ``length // 2 + 1`` points."""
+def _windowed_spectrum(correlation: NDArray[np.float64], length: int) -> NDArray[np.float64]:
+    """Spectrum of a correlation under a Parzen window, drawn on ``length // 2 + 1`` points."""
+    max_lag = len(correlation) - 1
     u = np.arange(max_lag + 1) / max_lag
     window = np.where(u <= 0.5, 1 - 6 * u**2 * (1 - u), 2 * (1 - u) ** 3)
-    correlation = fft.irfft(power, n=n_fft)[: max_lag + 1] * window
     even = np.zeros(length)
-    even[: max_lag + 1] = correlation
-    even[length - max_lag :] = correlation[:0:-1]
+    even[: max_lag + 1] = correlation * window
+    even[length - max_lag :] = even[max_lag:0:-1]
     return fft.rfft(even).real
