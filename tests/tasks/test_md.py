@@ -5,10 +5,12 @@ import pytest
 from ase import Atoms, units
 from ase.build import bulk
 
+from aiida_iontherm.physics.heat import flux_series
 from aiida_iontherm.physics.mtp import MomentTensorPotential
 from aiida_iontherm.tasks.contract import EXIT_INPUT, EXIT_OK, EXIT_PHYSICS
 from aiida_iontherm.tasks.flux_files import read_flux_table
-from aiida_iontherm.tasks.md import Input, _settings
+from aiida_iontherm.tasks.md_input import Input
+from aiida_iontherm.tasks.md_plan import md_settings
 
 MTP_MD = {
     "potential": "potential.mtp",
@@ -131,11 +133,131 @@ def test_energy_drift_is_reported(argon_md):
 def test_blocks_stay_short_however_few_snapshots_are_asked_for(snapshots):
     """A run must be able to stop within about half a picosecond."""
     task_input = Input(**(MTP_MD | {"snapshots": snapshots, "production_ps": 40.0}))
-    settings = _settings(task_input)
+    settings = md_settings(task_input)
     assert 0.2 <= settings.block_steps * 2.0 / 1000 <= 0.6
     stored = (settings.blocks - settings.equilibration_blocks) * settings.block_steps // settings.snapshot_stride
     # Strides are rounded down to whole blocks, so never fewer than asked for.
     assert snapshots <= stored <= 1.3 * snapshots + 1
+
+
+def test_constant_pressure(folder):
+    """The mean cell is that of the stored ones; an impossible pressure is said."""
+    asked = {"ensemble": "npt", "pressure_gpa": 20.0, "barostat": "orthorhombic", "vdos": False, "snapshots": 0}
+    folder.give(MTP_MD | asked, structure=salt())
+    write_potential(folder)
+    assert folder.run("md") == EXIT_OK
+    results, arrays = folder.output["results"], folder.arrays("trajectory.npz")
+    np.testing.assert_allclose(results["mean_cell_angstrom"], arrays["cells"].mean(axis=0))
+    assert results["mean_volume_angstrom3"] == pytest.approx(np.linalg.det(arrays["cells"]).mean())
+    assert results["mean_volume_uncertainty_angstrom3"] > 0
+    assert abs(arrays["cells"][:, 0, 1]).max() == 0
+    assert np.ptp(arrays["cells"][:, 0, 0]) > 0.01
+
+
+def test_replicas(folder):
+    """The first one is the run without replicas; the others differ; what is summed is of all of them."""
+    alone = MTP_MD | {"density": True, "current_interval_fs": 4.0}
+    folder.give(alone, structure=salt())
+    write_potential(folder)
+    assert folder.run("md") == EXIT_OK
+    one, one_current = folder.arrays("trajectory.npz"), folder.arrays("currents.npz")
+    folder.give(alone | {"replicas": 3}, structure=salt())
+    assert folder.run("md") == EXIT_OK
+    three, currents = folder.arrays("trajectory.npz"), folder.arrays("currents.npz")
+    assert folder.output["results"]["replicas"] == 3
+    assert folder.output["results"]["frames"] == 40
+    for name in ("mobile_positions", "thermo", "drift", "msd_Cu"):
+        assert three[name].shape == (3, *one[name].shape)
+        np.testing.assert_array_equal(three[name][0], one[name])
+        assert np.abs(three[name][1] - three[name][2]).max() > 0
+    np.testing.assert_array_equal(three["snapshots"], one["snapshots"])
+    np.testing.assert_array_equal(currents["virial"][0], one_current["virial"])
+    assert three["density_counts"].sum() == 3 * one["density_counts"].sum() == 3 * 40 * 4
+    # At lag 0 there is k_B T, in amu (Angstrom/ps)^2, of 21 degrees of freedom shared by 24; the temperatures known are
+    # those at the ends of two blocks, which for 8 atoms fluctuate by 30 %.
+    at_rest = np.mean([three[f"vacf_{symbol}"][:, 0] for symbol in ("Cu", "I")])
+    kt = 8.617e-5 * 9648.5 * folder.output["results"]["mean_temperature_k"]
+    assert at_rest == pytest.approx(21 / 24 * kt, rel=0.3)
+    series = flux_series([read_flux_table(folder.path / "currents.npz").vector("virial")], 4.0)
+    assert series.n_replicas == 3
+
+
+@pytest.mark.parametrize("engine", [False, True])
+def test_frozen_framework(engine, folder):
+    # Warm enough for what copper gains by leaving the tops between frozen ions, where repulsion has put it.
+    held = {"framework": "frozen", "vdos": False, "compiled": not engine, "temperature": 900.0}
+    folder.give(MTP_MD | held, structure=salt())
+    write_potential(folder)
+    assert folder.run("md") == EXIT_OK
+    arrays = folder.arrays("trajectory.npz")
+    iodine = arrays["numbers"] == 53
+    assert np.ptp(arrays["snapshots"][:, iodine], axis=0).max() == 0
+    assert np.ptp(arrays["snapshots"][:, ~iodine], axis=0).max() > 0.01
+    assert not arrays["last_velocities"][iodine].any()
+    # Four free atoms have twelve degrees of freedom; 1.0364e-4 eV is an amu (Angstrom/ps)^2.
+    kinetic = 0.5 * 63.546 * np.sum(arrays["last_velocities"] ** 2) * 1.0364e-4
+    assert arrays["thermo"][-1, 1] == pytest.approx(2 * kinetic / (12 * 8.617333e-5), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"mobile": None, "framework": "frozen"}, "what is the framework?"),
+        ({"framework": "rigid-polyanions"}, "no polyanions in"),
+        ({"mobile": None, "density": True}, "a density of which ions?"),
+        ({"ensemble": "npt", "density": True, "vdos": False}, "a cell that stays as it is"),
+        ({"ensemble": "npt", "framework": "frozen", "vdos": False}, "frozen atoms have no place"),
+        ({"store_velocities": True, "replicas": 2}, "velocities of one run"),
+    ],
+)
+def test_what_does_not_go_together(change, message, folder):
+    folder.give(MTP_MD | change, structure=salt())
+    write_potential(folder)
+    assert folder.run("md") == EXIT_INPUT
+    assert message in folder.output["message"]
+
+
+def test_a_cell_thinner_than_the_cutoff(folder):
+    folder.give(MTP_MD | {"vdos": False}, structure=bulk("CuI", "rocksalt", a=5.4))
+    write_potential(folder)
+    assert folder.run("md") == EXIT_INPUT
+    assert "only 3.12 Angstrom thick" in folder.output["message"]
+    assert "2 x 2 x 2" in folder.output["message"]
+
+
+def test_what_is_kept_is_said_before_and_after(folder):
+    folder.give(MTP_MD, structure=salt())
+    write_potential(folder)
+    assert folder.run("md") == EXIT_OK
+    results = folder.output["results"]
+    assert folder.progress[0]["figures"]["planned_mb"] == results["planned_mb"]
+    # Small files are mostly what a plan leaves out: headers, spectra.
+    assert 0.3 < results["stored_mb"] / results["planned_mb"] < 10
+
+
+def test_a_timestep_too_long(folder):
+    """Ten steps in a period are too few for the stiffest bonds: the energy drifts, and a shorter step is proposed."""
+    folder.give(
+        MTP_MD | {"timestep_fs": 18.0, "vdos": False, "production_ps": 40.0, "temperature": 400.0}, structure=salt()
+    )
+    write_potential(folder)
+    code = folder.run("md")
+    if code == EXIT_OK:
+        assert "too long here, take" in folder.output["results"]["warnings"][0]
+    else:
+        assert "shorten the timestep" in folder.output["message"]
+
+
+def test_a_melt_is_noticed(folder):
+    """Atoms that hardly see each other are a gas: iodine moves on as well as copper."""
+    folder.give(MTP_MD | {"vdos": False, "temperature": 3000.0, "production_ps": 8.0}, structure=salt())
+    write_potential(folder, strength=0.01)
+    assert folder.run("md") == EXIT_OK
+    assert any("I leave their sites" in warning for warning in folder.output["results"]["warnings"])
+
+
+def test_a_crystal_gives_no_warning(argon_md):
+    assert argon_md.output["results"]["warnings"] == []
 
 
 def test_an_unstable_potential_is_a_failure_of_physics(folder):
@@ -166,7 +288,7 @@ def test_a_force_beyond_the_limit_is_a_failure_of_physics(folder):
         ({"potential": None, "engine": "emt"}, "does not know I"),
         ({"mobile": "Li"}, "no Li in"),
         ({"temperature": 0}, "temperature"),
-        ({"ensemble": "npt"}, "ensemble"),
+        ({"ensemble": "nph"}, "ensemble"),
         ({"supercell": [1, 0, 1]}, "supercell"),
         ({"timestep": 1.0}, "did you mean timestep_fs?"),
         ({"vdos_resolution_thz": 0.2}, "cannot resolve 0.2 THz: production_ps must be"),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from ase import Atoms, units
 from ase.calculators.calculator import Calculator
-from ase.constraints import FixCom
+from ase.constraints import FixAtoms, FixCom, FixConstraint
 from ase.md.langevin import Langevin
 from ase.md.md import MolecularDynamics as AseDynamics
 from ase.md.verlet import VelocityVerlet
@@ -40,6 +40,10 @@ class MolecularDynamics(BlockedRun):
         Indices of the ions whose unwrapped positions are stored.
     watch : ExtrapolationWatch, optional
         Looks at the run at its stride, and ends it where the potential is not to be trusted.
+    frozen : int array, optional
+        Indices of atoms that are held where they are.
+    hold : sequence of ASE constraints
+        Others that conserve the total momentum, rigid groups say; their ``get_removed_dof`` is taken into account.
     reducers : mapping of str to Reducer, optional
         Of the frames of the production; see `BlockedRun`.
     discard : set of str, optional
@@ -59,6 +63,8 @@ class MolecularDynamics(BlockedRun):
         mobile: Indices,
         watch: ExtrapolationWatch | None = None,
         *,
+        frozen: Indices | None = None,
+        hold: Sequence[FixConstraint] = (),
         reducers: Mapping[str, Reducer] | None = None,
         discard: Collection[str] = (),
     ) -> None:
@@ -67,7 +73,20 @@ class MolecularDynamics(BlockedRun):
                 "thermostats but Langevin's, barostats, heat exchange, thermo_stride and current_stride need a moment "
                 "tensor potential and its compiled loop: other calculators do without them"
             )
-        super().__init__(atoms, settings, mobile, watch, reducers=reducers, discard=discard)
+        super().__init__(atoms, settings, mobile, watch, frozen=frozen, reducers=reducers, discard=discard)
+        if frozen is not None and len(frozen):
+            hold = [*hold, FixAtoms(frozen)]
+        self._hold = list(hold)
+        self._drifts = frozen is None or len(frozen) == 0
+        self._degrees_left = 3 * (len(atoms) - self._drifts) - sum(c.get_removed_dof(self.atoms) for c in self._hold)
+        if self._degrees_left <= 0:
+            raise ValueError("no atom can move: two free atoms are needed, or one beside frozen ones")
+        if self._hold:
+            self.atoms.set_constraint(self._hold)
+            # What was drawn for other degrees of freedom is lost: so much more for those that are left.
+            self.atoms.set_momenta(self.atoms.get_momenta())
+            drawn = 2 * self.settings.temperature_k
+            self.atoms.set_momenta(self.atoms.get_momenta() * np.sqrt(drawn / self._kinetic_temperature()))
         self.atoms.calc = calculator
 
     def _begin_block(self, *, thermostat: bool) -> None:
@@ -75,7 +94,7 @@ class MolecularDynamics(BlockedRun):
         # to be used in one run and is built anew in the other, and the last bits differ.
         getattr(self.atoms.calc, "forget_neighbours", self.atoms.calc.reset)()
         # ASE's recommended way to keep the centre of mass at rest under random forces; NVE keeps it by itself.
-        self.atoms.set_constraint(FixCom() if thermostat else None)
+        self.atoms.set_constraint([*self._hold, *([FixCom()] if thermostat and self._drifts else [])])
         self._integrator = self._make_integrator(thermostat=thermostat)
         self._integrator.attach(self._check_intact, interval=1)
 
@@ -135,7 +154,7 @@ class MolecularDynamics(BlockedRun):
 
     @property
     def _degrees(self) -> int:
-        return 3 * (len(self.atoms) - 1)
+        return self._degrees_left
 
     def _check_intact(self) -> None:
         """Stop within a block, before positions that are no numbers reach a neighbour list."""

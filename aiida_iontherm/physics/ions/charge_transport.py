@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from aiida_iontherm.physics.ions.diffusion import displacement_curves
+from aiida_iontherm.physics.ions.diffusion import Drift, Positions, displacement_curves, duration, separate_runs
 from aiida_iontherm.physics.ions.einstein import (
     CONVERGED_RELATIVE_ERROR,
     Diffusion,
@@ -74,13 +74,13 @@ class ChargeTransport:
 
 
 def charge_transport(
-    positions: NDArray[np.floating],
+    positions: Positions,
     timestep_fs: float,
     charge: float,
     volume_A3: float,
     temperature: float,
     *,
-    drift: ArrayLike | None = None,
+    drift: Drift = None,
     n_blocks: int = 8,
     hop_length_A: float = 3.0,
 ) -> ChargeTransport:
@@ -114,16 +114,25 @@ def charge_transport(
         raise ValueError("ions without charge conduct nothing: give their charge in units of e")
     if not (volume_A3 > 0 and temperature > 0):
         raise ValueError(f"volume and temperature must be positive, not {volume_A3} Angstrom^3 and {temperature} K")
-    frames, ions, _ = positions.shape
-    shift = np.zeros((frames, 3)) if drift is None else np.asarray(drift, dtype=float)
-    together = (positions.astype(float) - shift[:, None]).sum(axis=1, keepdims=True) / np.sqrt(ions)
-    curves = displacement_curves(positions, timestep_fs, shift, n_blocks)
-    tracer = _fit(*curves, timestep_fs, frames, ions, hop_length_A)
+    runs = separate_runs(positions, drift)
+    ions, duration_ps = runs[0][0].shape[1], duration(runs, timestep_fs)
+    together = [
+        ((run.astype(float) - shift[:, None]).sum(axis=1, keepdims=True) / np.sqrt(ions), np.zeros_like(shift))
+        for run, shift in runs
+    ]
+    curves = displacement_curves(runs, timestep_fs, n_blocks)
+
+    def fit(msd: NDArray[np.float64], block_msd: NDArray[np.float64]) -> Diffusion:
+        return diffusion_from_msd(
+            msd, block_msd, timestep_fs, n_ions=ions, duration_ps=duration_ps, hop_length_A=hop_length_A
+        )
+
+    tracer = fit(*curves)
     start = round(tracer.window_ps[0] / tracer.lags_ps[1])
     last = min(len(tracer.lags_ps) - 1, max(MIN_LAGS, start * 2**WINDOW_OCTAVES))
-    collective_curves = displacement_curves(together, timestep_fs, None, n_blocks)
+    collective_curves = displacement_curves(together, timestep_fs, n_blocks)
     short, block_short = collective_curves[0][: last + 1], collective_curves[1][:, : last + 1]
-    collective = _fit(short, block_short, timestep_fs, frames, ions, hop_length_A)
+    collective = fit(short, block_short)
     haven, haven_error = None, None
     if tracer.diffusing_average and collective.diffusing_average:
         window = slice(start, last + 1)
@@ -132,7 +141,7 @@ def charge_transport(
             for pair in zip(curves, collective_curves, strict=True)
         )
         haven = float(one[0] / one[1])
-        left_out = [np.delete(blocks, i, axis=1).mean(axis=1) for i in range(n_blocks)]
+        left_out = [np.delete(blocks, i, axis=1).mean(axis=1) for i in range(len(curves[1]))]
         haven_error = float(jackknife([own / shared for own, shared in left_out]))
     return ChargeTransport(
         tracer=tracer,
@@ -141,20 +150,6 @@ def charge_transport(
         factor=ions * (charge * ELEMENTARY_CHARGE) ** 2 / (volume_A3 * 1e-30 * KB * temperature) * 1e-4,
         haven_ratio=haven,
         haven_uncertainty=haven_error,
-    )
-
-
-def _fit(
-    msd: NDArray[np.float64],
-    block_msd: NDArray[np.float64],
-    timestep_fs: float,
-    frames: int,
-    ions: int,
-    hop_length_A: float,
-) -> Diffusion:
-    duration_ps = (frames - 1) * timestep_fs * 1e-3
-    return diffusion_from_msd(
-        msd, block_msd, timestep_fs, n_ions=ions, duration_ps=duration_ps, hop_length_A=hop_length_A
     )
 
 

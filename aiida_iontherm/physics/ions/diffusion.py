@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from typing import cast
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -10,12 +14,16 @@ from aiida_iontherm.physics.ions.linear_window import MIN_LAGS
 from aiida_iontherm.physics.ions.msd import mean_square_displacement
 from aiida_iontherm.physics.quantity import Quantity
 
+Positions = NDArray[np.floating] | Sequence[NDArray[np.floating]]
+Drift = ArrayLike | Sequence[ArrayLike] | None
+Runs = list[tuple[NDArray[np.floating], NDArray[np.float64]]]
+
 
 def diffusion(
-    positions: NDArray[np.floating],
+    positions: Positions,
     timestep_fs: float,
     *,
-    drift: ArrayLike | None = None,
+    drift: Drift = None,
     n_blocks: int = 8,
     hop_length_A: float = 3.0,
 ) -> Diffusion:
@@ -35,14 +43,16 @@ def diffusion(
     Parameters
     ----------
     positions
-        ``[frames, ions, 3]`` Angstrom, unwrapped, one species.
+        ``[frames, ions, 3]`` Angstrom, unwrapped, one species; or several such runs of the same ions, which need not be
+        of one length (an array ``[runs, frames, ions, 3]`` or a sequence).
     timestep_fs
         Time between two *stored frames* in fs (time step of the dynamics times the stride of storage).
     drift
-        ``[frames, 3]`` Angstrom, subtracted from every ion.
+        ``[frames, 3]`` Angstrom, subtracted from every ion; of each run where there are several.
     n_blocks
-        Blocks for the uncertainty, at least 3. The fit ends at half a block, so that each block sees every lag with
-        at least as many origins as lags; fewer blocks allow longer lags but make the error bar less certain.
+        Blocks for the uncertainty, at least 3, those of all runs together. The fit ends at half a block, so that each
+        block sees every lag with at least as many origins as lags; fewer blocks allow longer lags but make the error
+        bar less certain.
     hop_length_A
         Distance between neighbouring sites: what a hop that was not seen would have moved an ion.
 
@@ -51,38 +61,67 @@ def diffusion(
     ValueError
         If the shapes do not fit, an argument is out of range, or there are too few frames.
     """
-    msd, block_msd = displacement_curves(positions, timestep_fs, drift, n_blocks)
+    runs = separate_runs(positions, drift)
+    msd, block_msd = displacement_curves(runs, timestep_fs, n_blocks)
     return diffusion_from_msd(
         msd,
         block_msd,
         timestep_fs,
-        n_ions=positions.shape[1],
-        duration_ps=(len(positions) - 1) * timestep_fs * 1e-3,
+        n_ions=runs[0][0].shape[1],
+        duration_ps=duration(runs, timestep_fs),
         hop_length_A=hop_length_A,
     )
 
 
-def displacement_curves(
-    positions: NDArray[np.floating], timestep_fs: float, drift: ArrayLike | None, n_blocks: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean square displacements [lags, 3, 3] of all the run, and [blocks, lags, 3, 3] of its blocks, to half a block.
+def separate_runs(positions: Positions, drift: Drift) -> Runs:
+    """List of runs, the positions [frames, ions, 3] and drift [frames, 3] of each.
 
-    Arguments and errors as in `diffusion`.
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, or the runs have different ions.
+    """
+    one = isinstance(positions, np.ndarray) and positions.ndim == 3
+    several = [np.asarray(positions)] if one else [np.asarray(run) for run in positions]
+    shifts = [None] * len(several) if drift is None else [drift] if one else list(cast(Sequence[ArrayLike], drift))
+    if not several or len(shifts) != len(several):
+        raise ValueError(f"there must be runs, and one drift for each: not {len(several)} and {len(shifts)}")
+    runs = []
+    for run, shift in zip(several, shifts, strict=True):
+        if run.ndim != 3 or run.shape[1:] != (several[0].shape[1], 3):
+            raise ValueError(f"positions must be [frames, ions, 3] of the same ions in each run, not {run.shape}")
+        runs.append((run, np.zeros((len(run), 3)) if shift is None else np.asarray(shift, dtype=float)))
+    return runs
+
+
+def duration(runs: Runs, timestep_fs: float) -> float:
+    """Length of all runs together in ps."""
+    return sum(len(run) - 1 for run, _ in runs) * timestep_fs * 1e-3
+
+
+def displacement_curves(
+    runs: Runs, timestep_fs: float, n_blocks: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean square displacements [lags, 3, 3] of all runs, and [blocks, lags, 3, 3] of their blocks, to half a block.
+
+    Runs from `separate_runs`; other arguments and errors as in `diffusion`. Every run has as many blocks, at least one.
     """
     if timestep_fs <= 0:
         raise ValueError("timestep_fs (time between stored frames) must be positive")
     if n_blocks < 3:
         raise ValueError(f"an uncertainty needs at least 3 blocks, not {n_blocks}")
-    frames = len(positions)
-    max_lag = frames // n_blocks // 2
+    each = math.ceil(n_blocks / len(runs))
+    frames = min(len(run) for run, _ in runs)
+    max_lag = frames // each // 2
     if max_lag < MIN_LAGS:
-        raise ValueError(f"{frames} frames are too few for {n_blocks} blocks: store at least {2 * MIN_LAGS * n_blocks}")
-    shift = np.zeros((frames, 3)) if drift is None else np.asarray(drift, dtype=float)
+        raise ValueError(f"{frames} frames are too few for {each} blocks: store at least {2 * MIN_LAGS * each}")
     blocks = [
-        mean_square_displacement(positions[block], max_lag, drift=shift[block])
-        for block in contiguous_blocks(frames, n_blocks)
+        mean_square_displacement(run[block], max_lag, drift=shift[block])
+        for run, shift in runs
+        for block in contiguous_blocks(len(run), each)
     ]
-    return mean_square_displacement(positions, max_lag, drift=shift), np.array(blocks)
+    curves = [mean_square_displacement(run, max_lag, drift=shift) for run, shift in runs]
+    return np.average(curves, axis=0, weights=[len(run) for run, _ in runs]), np.array(blocks)
 
 
 def contiguous_blocks(frames: int, count: int) -> list[slice]:
