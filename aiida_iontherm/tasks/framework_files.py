@@ -1,0 +1,245 @@
+"""Positions, and where there are any velocities, of all atoms along a run: of the task ``md``, or of other programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import ase.io
+import numpy as np
+from ase import Atoms, units
+from ase.data import atomic_masses, atomic_numbers, chemical_symbols
+from ase.io.extxyz import XYZError
+from ase.io.formats import UnknownFileTypeError
+from numpy.typing import NDArray
+
+from aiida_iontherm.tasks.files import read_npz
+from aiida_iontherm.tasks.ion_trajectory_files import IonTrajectory, read_ion_trajectory
+from aiida_iontherm.tasks.velocity_files import read_velocities
+
+_LARGEST_CELL_CHANGE = 1e-3
+"""Relative; a barostat does more, and orientations in a cell that breathes are none."""
+
+_LARGEST_STEP = 0.4
+"""In cells, between two frames of a wrapped trajectory: beyond half a cell nobody knows where an atom went."""
+
+
+@dataclass(frozen=True)
+class FrameworkRun:
+    """One run.
+
+    Attributes
+    ----------
+    atoms
+        The first frame.
+    mobile
+        Symbol of the mobile ions.
+    positions, interval_fs
+        Of all atoms [frames, N, 3] in Angstrom, unwrapped, single precision, without the drift of the centre of mass of
+        the framework, and the time between them.
+    start_ps
+        Time of the first of them after the first position of the ions.
+    ion_positions, ion_interval_fs
+        The same of the mobile ions [frames, ions, 3], often denser in time.
+    velocities, velocity_interval_fs
+        Of all atoms [frames, N, 3] in Angstrom/ps; ``None`` where there are none.
+    """
+
+    atoms: Atoms
+    mobile: str
+    positions: NDArray[np.float32]
+    interval_fs: float
+    start_ps: float
+    ion_positions: NDArray[np.float32]
+    ion_interval_fs: float
+    velocities: NDArray[np.float32] | None
+    velocity_interval_fs: float | None
+
+    @property
+    def symbols(self) -> list[str]:
+        """Of the atoms."""
+        return self.atoms.get_chemical_symbols()
+
+    @property
+    def duration_ps(self) -> float:
+        """From the first to the last stored position of the ions."""
+        return (len(self.ion_positions) - 1) * self.ion_interval_fs * 1e-3
+
+
+def read_framework(
+    path: Path,
+    mobile: str | None = None,
+    interval_fs: float | None = None,
+    discard_ps: float = 0.0,
+    velocities: Path | None = None,
+) -> FrameworkRun:
+    """Read a run with all its atoms.
+
+    Parameters
+    ----------
+    path
+        ``trajectory.npz`` of the task ``md`` with snapshots, or any format of ASE with several frames.
+    mobile
+        Mobile species; may be left out where the file follows one species only.
+    interval_fs
+        Time between two frames; needed where the file does not tell.
+    discard_ps
+        Time at the beginning that is left out.
+    velocities
+        ``velocities.npz`` of the same run, where the trajectory has none.
+
+    Raises
+    ------
+    ValueError
+        If a file is missing or cannot be read, does not tell the time between frames and it is not given, holds no
+        such ions or not all atoms, its cell or its atoms change, the velocities are of other atoms, or nothing is left.
+    """
+    if path.suffix == ".npz":
+        run = _from_npz(path, mobile, interval_fs, discard_ps)
+    else:
+        if not path.is_file():
+            raise ValueError(f"there is no file {path}")
+        run = _from_ase(path, mobile, interval_fs, discard_ps)
+    if velocities is None:
+        return run
+    moving = read_velocities(velocities, interval_fs if velocities.suffix != ".npz" else None, discard_ps)
+    if moving.symbols != run.symbols:
+        raise ValueError(f"{velocities.name} has other atoms than {path.name}, or in another order")
+    if moving.from_positions:
+        raise ValueError(f"{velocities.name} holds no velocities: give the velocities.npz of the task md")
+    return replace(run, velocities=moving.velocities, velocity_interval_fs=moving.interval_fs)
+
+
+def read_ions(
+    path: Path, mobile: str, interval_fs: float | None = None, discard_ps: float = 0.0
+) -> tuple[NDArray[np.float32], float]:
+    """Read the positions of the ions of a run relative to its framework.
+
+    Where the framework is held it is at rest, and the centre of mass of all atoms is not.
+
+    Returns
+    -------
+    [frames, ions, 3] in Angstrom, and the time between frames in fs.
+
+    Raises
+    ------
+    ValueError
+        As `read_ion_trajectory`.
+    """
+    ions = read_ion_trajectory(path, mobile, interval_fs, discard_ps)
+    return _in_framework(ions), ions.interval_fs
+
+
+def _in_framework(ions: IonTrajectory) -> NDArray[np.float32]:
+    """Refer positions to the centre of mass of the framework, instead of that of all atoms.
+
+    About the latter the masses balance: what the ions carry one way, the framework carries the other.
+    """
+    total = float(Atoms(ions.formula).get_masses().sum())
+    mass = float(atomic_masses[atomic_numbers[ions.symbol]])
+    framework = total - mass * ions.positions.shape[1]
+    if framework <= 0.01 * total:
+        raise ValueError(f"{ions.formula} holds nothing but {ions.symbol}: there is no framework")
+    carried = (ions.positions - ions.positions[0]).sum(axis=1, dtype=float) * (mass / framework)
+    return ions.positions + carried[:, None].astype(np.float32)
+
+
+def _from_npz(path: Path, mobile: str | None, interval_fs: float | None, discard_ps: float) -> FrameworkRun:
+    ions = read_ion_trajectory(path, mobile, interval_fs, discard_ps)
+    arrays = read_npz(path)
+    snapshots = arrays.get("snapshots")
+    if snapshots is None or len(snapshots) < 2:
+        raise ValueError(f"{path.name} holds no snapshots of all atoms: run the task md with more `snapshots`")
+    symbols = np.array([chemical_symbols[int(number)] for number in arrays["numbers"]])
+    # the file tells the time between positions of the ions: find the first snapshot among them
+    there = np.flatnonzero(symbols == ions.symbol)
+    distance = np.abs(arrays["mobile_positions"] - snapshots[0][there].astype(np.float32)).max(axis=(1, 2))
+    stride = int(np.argmin(distance)) + 1
+    if distance[stride - 1] > 1e-3:
+        raise ValueError(f"{path.name} holds snapshots at other times than positions: store the former at a multiple")
+    left_out = round(discard_ps * 1e3 / ions.interval_fs)
+    first = -(-(left_out + 1) // stride) - 1
+    masses = np.where(symbols == ions.symbol, 0.0, Atoms(symbols=symbols.tolist()).get_masses())
+    centres = np.einsum("i,fia->fa", masses, snapshots) / masses.sum()
+    kept = (snapshots - (centres - centres[0])[:, None])[first:]
+    if len(kept) < 2:
+        raise ValueError(f"{path.name} holds no snapshots after {discard_ps:g} ps")
+    return FrameworkRun(
+        atoms=Atoms(symbols=symbols.tolist(), positions=kept[0], cell=ions.cell, pbc=True),
+        mobile=ions.symbol,
+        positions=kept.astype(np.float32),
+        interval_fs=stride * ions.interval_fs,
+        start_ps=((first + 1) * stride - 1 - left_out) * ions.interval_fs * 1e-3,
+        ion_positions=_in_framework(ions),
+        ion_interval_fs=ions.interval_fs,
+        velocities=None,
+        velocity_interval_fs=None,
+    )
+
+
+def _from_ase(path: Path, mobile: str | None, interval_fs: float | None, discard_ps: float) -> FrameworkRun:
+    if interval_fs is None:
+        raise ValueError(f"{path.name} does not tell the time between its frames: give it in fs")
+    if interval_fs <= 0 or discard_ps < 0:
+        raise ValueError("the time between frames must be positive and the time to discard not negative")
+    if mobile is None:
+        raise ValueError(f"say which ions of {path.name} are mobile")
+    rows: list[NDArray[np.float32]] = []
+    moving: list[NDArray[np.float32]] = []
+    first: Atoms | None = None
+    skipped = round(discard_ps * 1e3 / interval_fs)
+    for number, atoms in enumerate(_frames(path)):
+        if number < skipped:
+            continue
+        if first is None:
+            first = atoms
+            if atoms.cell.rank < 3:
+                raise ValueError(f"{path.name} has no three-dimensional cell")
+            if mobile not in atoms.get_chemical_symbols():
+                raise ValueError(f"there is no {mobile} in {atoms.get_chemical_formula()}")
+            cell, inverse = atoms.cell.array.copy(), np.linalg.inv(atoms.cell.array)
+            here = atoms.positions.astype(float)
+            masses = np.where(atoms.symbols == mobile, 0.0, atoms.get_masses())
+            if not masses.any():
+                raise ValueError(f"{path.name} holds nothing but {mobile}: there is no framework")
+            start = masses @ here / masses.sum()
+        elif len(atoms) != len(first) or np.any(atoms.numbers != first.numbers):
+            raise ValueError(f"frame {number} of {path.name} has other atoms than the first, or in another order")
+        elif np.abs(atoms.cell.array - cell).max() > _LARGEST_CELL_CHANGE * first.cell.lengths().max():
+            raise ValueError(f"the cell changes along {path.name}: rotations need a run at constant volume")
+        else:
+            step = (atoms.positions - here) @ inverse
+            step -= np.rint(step)
+            if np.abs(step).max() > _LARGEST_STEP:
+                raise ValueError(
+                    f"an atom moves by {np.abs(step).max():.0%} of the cell before frame {number} of {path.name}: "
+                    "store frames more often"
+                )
+            here = here + step @ cell
+        rows.append((here - masses @ here / masses.sum() + start).astype(np.float32))
+        if atoms.has("momenta"):
+            moving.append((atoms.get_velocities() * 1000 * units.fs).astype(np.float32))
+    if first is None or len(rows) < 2:
+        raise ValueError(f"{path.name} holds no run: nothing is left after {discard_ps:g} ps")
+    positions = np.array(rows)
+    complete = len(moving) == len(rows)
+    return FrameworkRun(
+        atoms=first,
+        mobile=mobile,
+        positions=positions,
+        interval_fs=interval_fs,
+        start_ps=0.0,
+        ion_positions=positions[:, np.flatnonzero(first.symbols == mobile)],
+        ion_interval_fs=interval_fs,
+        velocities=np.array(moving) if complete else None,
+        velocity_interval_fs=interval_fs if complete else None,
+    )
+
+
+def _frames(path: Path) -> Iterator[Any]:
+    try:
+        yield from ase.io.iread(path, index=":")
+    except (UnknownFileTypeError, XYZError, ValueError, KeyError, IndexError, StopIteration, OSError) as error:
+        raise ValueError(f"{path.name} is not a trajectory that ASE can read: {error}") from error
