@@ -14,15 +14,9 @@ from aiida_iontherm.data import (
     PhononsData,
     PotentialData,
     ResultData,
-    TrajectoryData,
 )
 from aiida_iontherm.physics.heat import temperature_exponent
 from aiida_iontherm.physics.ions import (
-    FORMAL_CHARGES,
-    charge_transport,
-    charge_transport_quantities,
-    diffusion,
-    diffusion_quantities,
     occupation_analysis,
 )
 from aiida_iontherm.physics.ions.activation import activation_energy
@@ -117,30 +111,6 @@ def merge_configurations(**sets: ConfigurationsData) -> ConfigurationsData:
     """Join labelled sets in the order of their names."""
     text = "".join(sets[name].get_content() for name in sorted(sets))
     return ConfigurationsData(io.BytesIO(text.encode()), filename="labelled.extxyz")
-
-
-@calcfunction
-def analyse_diffusion(trajectory: TrajectoryData, settings: Dict) -> dict[str, Any]:
-    """Diffusivity and conductivity of the mobile ions with error bars, or bounds; the mean square displacement."""
-    arrays = trajectory.arrays()
-    ion, temperature = settings["ion"], settings["temperature"]
-    motion = {
-        "positions": arrays["mobile_positions"].astype(float),
-        "timestep_fs": float(arrays["frame_interval_fs"]),
-        "drift": arrays["drift"] - arrays["drift"][0],
-    }
-    charge = FORMAL_CHARGES.get(ion)
-    if charge is None:
-        result, charged = diffusion(**motion), []
-    else:
-        volume = abs(float(np.linalg.det(arrays["cell"])))
-        transport = charge_transport(**motion, charge=charge, volume_A3=volume, temperature=temperature)
-        result, charged = transport.tracer, charge_transport_quantities(transport, ion, temperature)
-    window = [np.nan, np.nan] if result.window_ps is None else result.window_ps
-    return {
-        "result": ResultData(diffusion_quantities(result, ion, temperature) + charged),
-        "msd": array_data(lags_ps=result.lags_ps, msd=result.msd, window_ps=window),
-    }
 
 
 @calcfunction

@@ -15,7 +15,7 @@ from aiida_iontherm.calculations.base import (
     write_potential,
     write_structure,
 )
-from aiida_iontherm.data import ConfigurationsData, PotentialData, TrajectoryData
+from aiida_iontherm.data import ConfigurationsData, CurrentsData, PotentialData, TrajectoryData
 
 
 def _validate_inputs(value: Any, _context: Any) -> str | None:
@@ -31,7 +31,7 @@ class MdCalculation(TaskCalculation):
     """Equilibration and production of one supercell at one temperature (K), times in ps."""
 
     TASK = "md"
-    RETRIEVE = ("trajectory.npz", "snapshots.extxyz", "candidates.extxyz")
+    RETRIEVE = ("trajectory.npz", "snapshots.extxyz", "candidates.extxyz", "currents.npz")
 
     @classmethod
     def define(cls, spec: CalcJobProcessSpec) -> None:
@@ -47,6 +47,7 @@ class MdCalculation(TaskCalculation):
         spec.inputs["metadata"]["options"]["parser_name"].default = "iontherm.md"
         spec.output("trajectory", valid_type=TrajectoryData, help="Reduced observables and snapshots.")
         spec.output("snapshots", valid_type=ConfigurationsData, required=False, help="Snapshots as structures.")
+        spec.output("currents", valid_type=CurrentsData, required=False, help="Heat and mass currents, if asked for.")
         spec.output(
             "candidates",
             valid_type=ConfigurationsData,
@@ -72,5 +73,7 @@ class MdParser(TaskParser):
         self.out("trajectory", self.file_node(TrajectoryData, "trajectory.npz"))
         if results["snapshots"]:
             self.out("snapshots", self.file_node(ConfigurationsData, "snapshots.extxyz"))
+        if "currents.npz" in self.retrieved.base.repository.list_object_names():
+            self.out("currents", self.file_node(CurrentsData, "currents.npz"))
         if results.get("candidates"):
             self.out("candidates", self.file_node(ConfigurationsData, "candidates.extxyz"))

@@ -1,6 +1,13 @@
 """AiiDA node types: what a step of the work leaves behind, stored as the plain file the task wrote."""
 
-from aiida_iontherm.data.archive import ArchiveData, ForceConstantsData, ParityData, PhononsData, TrajectoryData
+from aiida_iontherm.data.archive import (
+    ArchiveData,
+    CurrentsData,
+    ForceConstantsData,
+    ParityData,
+    PhononsData,
+    TrajectoryData,
+)
 from aiida_iontherm.data.configurations import ConfigurationsData
 from aiida_iontherm.data.potential import PotentialData
 from aiida_iontherm.data.result import ResultData
@@ -8,6 +15,7 @@ from aiida_iontherm.data.result import ResultData
 __all__ = [
     "ArchiveData",
     "ConfigurationsData",
+    "CurrentsData",
     "ForceConstantsData",
     "ParityData",
     "PhononsData",

@@ -58,6 +58,12 @@ class TrajectoryData(ArchiveData):
     )
 
 
+class CurrentsData(ArchiveData):
+    """Heat current by parts and mass currents by species. See `tasks.md`."""
+
+    REQUIRED = ("virial", "convective", "timestep_fs", "temperature", "volume")
+
+
 class ForceConstantsData(ArchiveData):
     """Force constants of second order and higher, of all snapshots and of jackknife fits. See `tasks.crystal`."""
 

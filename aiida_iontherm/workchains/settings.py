@@ -113,6 +113,10 @@ class DynamicsSection(_Section):
     position_interval_fs: float = Field(gt=0)
     snapshots: int = Field(ge=8)
     vdos: bool
+    target_error: float = Field(
+        ge=0, lt=1, description="Relative standard error of D for which more runs are made where ions move; 0: never."
+    )
+    max_production_ps: float = Field(gt=0, description="Of all runs at a temperature together.")
 
 
 class ForceConstantsSection(_Section):

@@ -10,7 +10,7 @@ from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from aiida_iontherm.calculations import active_learning as functions_of_learning
-from aiida_iontherm.calculations import functions
+from aiida_iontherm.calculations import functions, transport
 from aiida_iontherm.data import (
     ConfigurationsData,
     ForceConstantsData,
@@ -35,6 +35,7 @@ NAMES = (
     "judge_potential",
     "merge_configurations",
     "analyse_diffusion",
+    "analyse_heat_flux",
     "analyse_occupation",
     "conductivity_exponents",
     "missing_conductivity",
@@ -216,7 +217,7 @@ def trajectory(task_runs):
 
 def test_diffusion_is_that_of_the_pure_function(trajectory):
     node = TrajectoryData(trajectory)
-    analysis = functions.analyse_diffusion(node, Dict({"ion": "Cu", "temperature": 300.0}))
+    analysis = transport.analyse_diffusion(Dict({"ion": "Cu", "temperature": 300.0}), run=node)
     arrays = node.arrays()
     pure = diffusion(
         arrays["mobile_positions"].astype(float),
@@ -236,7 +237,7 @@ def test_diffusion_is_that_of_the_pure_function(trajectory):
     np.testing.assert_allclose([q.value for q in quantities[:3]], pure.upper_bound, rtol=1e-13)
     np.testing.assert_array_equal(analysis["msd"].get_array("msd"), pure.msd)
     np.testing.assert_array_equal(analysis["msd"].get_array("lags_ps"), pure.lags_ps)
-    assert analysis["result"].creator.inputs.trajectory.uuid == node.uuid
+    assert analysis["result"].creator.inputs.run.uuid == node.uuid
 
 
 def test_diffusion_of_a_random_walk():
@@ -251,7 +252,7 @@ def test_diffusion_of_a_random_walk():
     np.savez(stream, **arrays)
     stream.seek(0)
     node = TrajectoryData(stream, filename="trajectory.npz")
-    analysis = functions.analyse_diffusion(node, Dict({"ion": "Cu", "temperature": 300.0}))
+    analysis = transport.analyse_diffusion(Dict({"ion": "Cu", "temperature": 300.0}), run=node)
     found = {q.name: q for q in analysis["result"].quantities if q.direction in ("average", None)}
     average = found["D_Cu"]
     # <dx^2> = 2 D t: 0.09 Angstrom^2 in 10 fs are 4.5 Angstrom^2/ps = 4.5e-4 cm^2/s.
@@ -266,7 +267,7 @@ def test_diffusion_of_a_random_walk():
 
 def test_ions_of_unknown_charge_have_a_diffusivity_only(task_runs):
     node = TrajectoryData(task_runs["md"].path / "trajectory.npz")
-    analysis = functions.analyse_diffusion(node, Dict({"ion": "X", "temperature": 300.0}))
+    analysis = transport.analyse_diffusion(Dict({"ion": "X", "temperature": 300.0}), run=node)
     assert {q.name for q in analysis["result"].quantities} == {"D_X"}
 
 

@@ -112,7 +112,7 @@ JOBS = {
 RETRIEVED = {
     "reference": {"labelled.extxyz"},
     "train": {"potential.mtp", "active_set.npz", "parity.npz"},
-    "md": {"trajectory.npz", "snapshots.extxyz", "candidates.extxyz"},
+    "md": {"trajectory.npz", "snapshots.extxyz", "candidates.extxyz", "currents.npz"},
     "force_constants": {"force_constants.npz"},
     "lattice_conductivity": {"phonons.npz"},
 }

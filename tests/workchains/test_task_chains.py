@@ -155,9 +155,11 @@ def test_options_reach_the_job(set_up, nodes):
     "name",
     [
         "diffusion",
+        "barrier",
         "displaced_force_constants",
         "dynamics",
         "force_constants",
+        "green_kubo",
         "lattice_conductivity",
         "material",
         "potential",
