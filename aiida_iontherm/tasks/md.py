@@ -20,7 +20,13 @@ from aiida_iontherm.physics.dynamics import (
     UnstableRunError,
     WatchSettings,
 )
-from aiida_iontherm.physics.dynamics.reducers import DensityReducer, DisplacementReducer, Reducer, VelocityReducer
+from aiida_iontherm.physics.dynamics.reducers import (
+    DensityReducer,
+    DisplacementReducer,
+    Reducer,
+    RelativeTo,
+    VelocityReducer,
+)
 from aiida_iontherm.physics.dynamics.replicas import Replicas, replica_seed
 from aiida_iontherm.physics.dynamics.rigid_groups import rigid_constraint
 from aiida_iontherm.physics.ions.polyanions import find_polyanions
@@ -150,7 +156,11 @@ def _reducers(task_input: Input, settings: MdSettings, supercell: Atoms, mobile:
     reducers: dict[str, Reducer] = {}
     if task_input.displacements:
         interval_ps = settings.position_stride * settings.timestep_fs / 1000
-        reducers["displacements"] = DisplacementReducer(groups, interval_ps)
+        displacements = DisplacementReducer(groups, interval_ps)
+        # Against the framework, which ions that move together push the other way.
+        framework = np.setdiff1d(np.arange(len(supercell)), mobile)
+        reference = framework if len(framework) else mobile
+        reducers["displacements"] = RelativeTo(displacements, reference, supercell.get_masses())
     if task_input.density:
         if not len(mobile):
             raise ValueError("a density of which ions? name them as mobile, or leave out density")

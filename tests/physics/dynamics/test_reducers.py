@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aiida_iontherm.physics.dynamics import CompiledDynamics, MdSettings, MolecularDynamics
-from aiida_iontherm.physics.dynamics.reducers import DensityReducer, DisplacementReducer, VelocityReducer
+from aiida_iontherm.physics.dynamics.reducers import DensityReducer, DisplacementReducer, RelativeTo, VelocityReducer
 from aiida_iontherm.physics.ions import density_map
 from aiida_iontherm.physics.ions.msd import mean_square_displacement
 from aiida_iontherm.physics.spectra import vibrational_dos
@@ -147,3 +147,21 @@ def test_of_a_run(binding_potential, crystal, compiled):
     assert len(last.observables()["velocities"]) == 0
     for name, values in reduced.items():
         np.testing.assert_array_equal(last.reduced()[name], values)
+
+
+def test_relative_to_a_framework(walk):
+    """Displacements are those of positions less the mean of the framework, however all of it moves."""
+    masses = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0])
+    reducer = RelativeTo(DisplacementReducer(GROUPS, 0.04), GROUPS["Cu"], masses)
+    reducer.add(walk[:300])
+    kept = {key: np.array(values) for key, values in reducer.state().items()}
+    reducer = RelativeTo(DisplacementReducer(GROUPS, 0.04), GROUPS["Cu"], masses)
+    reducer.restore(kept)
+    reducer.add(walk[300:])
+    centre = np.average(walk[:, GROUPS["Cu"]], axis=1, weights=masses[GROUPS["Cu"]])
+    plain = DisplacementReducer(GROUPS, 0.04)
+    plain.add(walk - centre[:, None])
+    for key, values in plain.results().items():
+        np.testing.assert_allclose(reducer.results()[key], values, rtol=1e-9)  # rounding
+    with pytest.raises(ValueError, match="only positions"):
+        RelativeTo(VelocityReducer(GROUPS, masses, 0.008, 5), GROUPS["Cu"], masses)
