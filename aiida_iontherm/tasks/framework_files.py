@@ -10,7 +10,7 @@ from typing import Any
 import ase.io
 import numpy as np
 from ase import Atoms, units
-from ase.data import atomic_masses, atomic_numbers, chemical_symbols
+from ase.data import chemical_symbols
 from ase.io.extxyz import XYZError
 from ase.io.formats import UnknownFileTypeError
 from numpy.typing import NDArray
@@ -129,25 +129,18 @@ def read_ions(
         As `read_ion_trajectory`.
     """
     ions = read_ion_trajectory(path, mobile, interval_fs, discard_ps)
-    return _in_framework(ions), ions.interval_fs
+    _check_framework(ions)
+    return ions.positions, ions.interval_fs
 
 
-def _in_framework(ions: IonTrajectory) -> NDArray[np.float32]:
-    """Refer positions to the centre of mass of the framework, instead of that of all atoms.
-
-    About the latter the masses balance: what the ions carry one way, the framework carries the other.
-    """
-    total = float(Atoms(ions.formula).get_masses().sum())
-    mass = float(atomic_masses[atomic_numbers[ions.symbol]])
-    framework = total - mass * ions.positions.shape[1]
-    if framework <= 0.01 * total:
+def _check_framework(ions: IonTrajectory) -> None:
+    if len(Atoms(ions.formula)) == ions.positions.shape[1]:
         raise ValueError(f"{ions.formula} holds nothing but {ions.symbol}: there is no framework")
-    carried = (ions.positions - ions.positions[0]).sum(axis=1, dtype=float) * (mass / framework)
-    return ions.positions + carried[:, None].astype(np.float32)
 
 
 def _from_npz(path: Path, mobile: str | None, interval_fs: float | None, discard_ps: float) -> FrameworkRun:
     ions = read_ion_trajectory(path, mobile, interval_fs, discard_ps)
+    _check_framework(ions)
     arrays = read_npz(path)
     snapshots = arrays.get("snapshots")
     if snapshots is None or len(snapshots) < 2:
@@ -172,7 +165,7 @@ def _from_npz(path: Path, mobile: str | None, interval_fs: float | None, discard
         positions=kept.astype(np.float32),
         interval_fs=stride * ions.interval_fs,
         start_ps=((first + 1) * stride - 1 - left_out) * ions.interval_fs * 1e-3,
-        ion_positions=_in_framework(ions),
+        ion_positions=ions.positions,
         ion_interval_fs=ions.interval_fs,
         velocities=None,
         velocity_interval_fs=None,

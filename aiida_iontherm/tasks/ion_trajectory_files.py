@@ -32,8 +32,8 @@ class IonTrajectory:
     symbol
         Of the mobile ions.
     positions
-        [frames, ions, 3] in Angstrom, unwrapped, single precision, without the drift of the centre of mass of all atoms
-        since the run began.
+        [frames, ions, 3] in Angstrom, unwrapped, single precision, without what the centre of mass of all
+        other atoms has moved since the run began.
     cell
         [3, 3] in Angstrom.
     interval_fs
@@ -145,7 +145,7 @@ def _from_ase(path: Path, symbol: str | None, interval_fs: float | None, discard
             mobile = np.flatnonzero(atoms.symbols == symbol)
             if not len(mobile):
                 raise ValueError(f"there is no {symbol} in {atoms.get_chemical_formula()}")
-            inverse, masses = np.linalg.inv(cell), atoms.get_masses()
+            inverse, shares = np.linalg.inv(cell), _framework_shares(atoms, mobile)
             here = atoms.positions.astype(float)
             total = np.zeros_like(here)
         elif len(atoms) != len(first) or np.any(atoms.numbers != first.numbers):
@@ -161,7 +161,7 @@ def _from_ase(path: Path, symbol: str | None, interval_fs: float | None, discard
                     "store frames more often"
                 )
             here = here + step @ cell
-        centre = masses @ here / masses.sum()
+        centre = shares @ here
         if atoms is first:
             start = centre
         rows.append((here[mobile] - centre + start).astype(np.float32))
@@ -178,6 +178,14 @@ def _from_ase(path: Path, symbol: str | None, interval_fs: float | None, discard
         framework=(mean @ inverse, first.numbers[others].astype(np.int64)) if len(others) else None,
         formula=first.get_chemical_formula(),
     )
+
+
+def _framework_shares(atoms: Atoms, mobile: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Shares [N] in the centre of mass of all atoms but the mobile ones, of all where there are no others."""
+    masses = atoms.get_masses()
+    if len(mobile) < len(masses):
+        masses[mobile] = 0.0
+    return np.asarray(masses / masses.sum(), dtype=float)
 
 
 def _frames(path: Path) -> Iterator[Atoms]:

@@ -39,6 +39,7 @@ from aiida_iontherm.tasks.files import read_npz, read_structures
 from aiida_iontherm.tasks.md_files import write_run
 from aiida_iontherm.tasks.md_input import Input
 from aiida_iontherm.tasks.md_plan import md_settings, planned_bytes
+from aiida_iontherm.tasks.trajectory_export import ExportPlan, TrajectoryExport, make_exports
 
 __all__ = ["Input", "run"]
 
@@ -51,7 +52,8 @@ def run(task: Task, task_input: Input) -> dict[str, Any]:
 
     The atoms are moved by the compiled loop where there is a potential, else by ASE. Heat and mass currents, where they
     are wanted, go to ``currents.npz`` for ``iontherm green-kubo``. Asked to, it stores the velocities as
-    ``velocities.npz``, 12 bytes per atom and frame. How much is kept is said before and after.
+    ``velocities.npz``, 12 bytes per atom and frame, and the positions of all atoms in formats of other programs, see
+    `tasks.trajectory_export`. How much is kept is said before and after.
 
     A run that breaks is a result, not a failure: the task finishes, and ``broke_at_ps`` says where.
     """
@@ -80,7 +82,10 @@ def run(task: Task, task_input: Input) -> dict[str, Any]:
     task.progress(doing, 0, settings.blocks, planned_mb=sum(planned.values()) / 1e6)
     saved = task.checkpoint()
     if saved is not None:
-        runs.restore(*saved)
+        try:
+            runs.restore(*saved)
+        except ValueError as error:
+            raise InputError(str(error)) from error
     watch = runs.runs[0].watch
     while not runs.finished:
         try:
@@ -94,6 +99,9 @@ def run(task: Task, task_input: Input) -> dict[str, Any]:
         task.progress(doing, runs.block, settings.blocks, temperature=runs.temperature, **grade)
         if not runs.finished:
             task.step(runs.state)
+    for reducer in (reducer for run in runs.runs for reducer in run.reducers.values()):
+        if isinstance(reducer, TrajectoryExport):
+            reducer.finish()
     return write_run(task, task_input, settings, runs, planned)
 
 
@@ -113,7 +121,10 @@ def _make_run(
     shared = {
         "watch": _watch(task, task_input, settings),
         "frozen": frozen,
-        "reducers": _reducers(task_input, settings, supercell, mobile),
+        "reducers": {
+            **_reducers(task_input, settings, supercell, mobile),
+            **_exports(task, task_input, settings, supercell, replica),
+        },
         "discard": () if task_input.store_velocities else {"velocities"},
     }
     is_potential = isinstance(mover, MomentTensorPotential)
@@ -154,24 +165,42 @@ def _reducers(task_input: Input, settings: MdSettings, supercell: Atoms, mobile:
     symbols = np.array(supercell.get_chemical_symbols())
     groups = {str(symbol): np.flatnonzero(symbols == symbol) for symbol in np.unique(symbols)}
     reducers: dict[str, Reducer] = {}
+    # Positions are those against the framework, which ions that move together push the other way.
+    masses, framework = supercell.get_masses(), np.setdiff1d(np.arange(len(supercell)), mobile)
+    reference = framework if len(framework) else mobile
+    centre = masses[reference] @ supercell.positions[reference] / masses[reference].sum()
     if task_input.displacements:
         interval_ps = settings.position_stride * settings.timestep_fs / 1000
-        displacements = DisplacementReducer(groups, interval_ps)
-        # Against the framework, which ions that move together push the other way.
-        framework = np.setdiff1d(np.arange(len(supercell)), mobile)
-        reference = framework if len(framework) else mobile
-        reducers["displacements"] = RelativeTo(displacements, reference, supercell.get_masses())
+        reducers["displacements"] = RelativeTo(DisplacementReducer(groups, interval_ps), reference, masses, centre)
     if task_input.density:
         if not len(mobile):
             raise ValueError("a density of which ions? name them as mobile, or leave out density")
         if task_input.ensemble == "npt":
             raise ValueError("a density needs a cell that stays as it is: run it in nvt or nve")
-        reducers["density"] = DensityReducer(mobile, supercell.cell.array, task_input.supercell)
+        density = DensityReducer(mobile, supercell.cell.array, task_input.supercell)
+        reducers["density"] = RelativeTo(density, reference, masses, centre)
     if task_input.vdos:
         interval_fs = settings.velocity_stride * settings.timestep_fs
         max_lag = frames_for_resolution(interval_fs, task_input.vdos_resolution_thz) - 1
-        reducers["velocities"] = VelocityReducer(groups, supercell.get_masses(), interval_fs / 1000, max_lag)
+        reducers["velocities"] = VelocityReducer(groups, masses, interval_fs / 1000, max_lag)
     return reducers
+
+
+def _exports(
+    task: Task, task_input: Input, settings: MdSettings, supercell: Atoms, replica: int
+) -> dict[str, TrajectoryExport]:
+    if not task_input.export:
+        return {}
+    if task_input.ensemble == "npt":
+        raise ValueError("an export needs a cell that stays as it is: run it in nvt or nve, at the mean cell of npt")
+    equilibration = settings.equilibration_blocks * settings.block_steps
+    plan = ExportPlan(
+        frames=(settings.blocks * settings.block_steps - equilibration) // settings.position_stride,
+        first_step=equilibration + settings.position_stride,
+        stride=settings.position_stride,
+        timestep_fs=settings.timestep_fs,
+    )
+    return make_exports(task.folder, task_input.export, supercell, plan, replica)
 
 
 def _check_extent(mover: MomentTensorPotential | Calculator, supercell: Atoms) -> None:

@@ -188,7 +188,8 @@ class BlockedRun(ABC):
         dict of arrays
             ``thermo`` [blocks, 5]: time (ps), temperature (K), potential and total energy (eV), pressure
             (eV/Angstrom^3); ``mobile_positions`` [frames, m, 3] unwrapped and ``drift`` [frames, 3], the centre of mass
-            of the cell, in Angstrom; ``snapshots`` and ``snapshot_forces`` [n, N, 3] in Angstrom and eV/Angstrom;
+            of all other atoms, in Angstrom: where ions move together the framework moves the other way;
+            ``snapshots`` and ``snapshot_forces`` [n, N, 3] in Angstrom and eV/Angstrom;
             ``velocities`` [frames, N, 3] in Angstrom/ps. What a watch has seen is in its ``series``.
         """
         return self._record.arrays()
@@ -275,6 +276,18 @@ class BlockedRun(ABC):
         """Store frames [n, ...] of a series."""
         if name not in self._discard:
             self._record.extend(name, frames)
+
+    def _framework_centre(self, positions: Array, centres: Array) -> Array:
+        """Centre of mass [n, 3] of all atoms but the mobile ones; of all where there are no others.
+
+        From positions [n, m, 3] of the mobile atoms and the centre of mass [n, 3] of all.
+        """
+        masses = self.atoms.get_masses()
+        mobile, total = masses[self._mobile], masses.sum()
+        if len(centres) == 0 or len(mobile) in (0, len(masses)):
+            return centres
+        own = np.einsum("m,nma->na", mobile, positions)
+        return np.asarray((total * centres - own) / (total - mobile.sum()), dtype=float)
 
     def _offer(self, source: str, frames: Array) -> None:
         """Hand frames [n, N, 3] to the reducers, when the block has turned out well."""

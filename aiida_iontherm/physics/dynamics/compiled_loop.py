@@ -261,13 +261,13 @@ class CompiledDynamics(BlockedRun):
     def _store(self, rows: dict[str, Array]) -> None:
         positions, velocities = rows["positions"], rows["velocities"] * PER_PS
         if len(positions) and "mobile_positions" in self._reduced:
-            self._offer("mobile_positions", positions - rows["centres"][:, None])
+            self._offer("mobile_positions", positions)
             positions = positions[:, self._mobile]
         if len(velocities) and "velocities" in self._reduced:
             self._offer("velocities", velocities)
             velocities = velocities[:, self._velocity_atoms]
         self._keep("mobile_positions", positions.astype(np.float32))
-        self._keep("drift", rows["centres"])
+        self._keep("drift", self._framework_centre(positions, rows["centres"]))
         self._keep("snapshots", rows["snapshots"])
         self._keep("snapshot_forces", rows["snapshot_forces"])
         self._keep("velocities", velocities.astype(np.float32))

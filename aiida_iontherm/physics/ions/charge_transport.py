@@ -90,9 +90,10 @@ def charge_transport(
 
         D_sigma,ab = lim 1/(2 t N) <dP_a dP_b>,    sigma = N (z e)^2 D_sigma/(V k_B T),    H_R = D*/D_sigma
 
-    (G. E. Murch, Solid State Ionics 7, 177 (1982)). Positions are those of one frame of reference: relative to the
-    centre of mass (`drift`) where the rest of the crystal carries no charge current. Error bars are those of blocks, as
-    in `diffusion`; the collective displacement is one walker instead of N, so its error is the larger by far.
+    (G. E. Murch, Solid State Ionics 7, 177 (1982)). Positions are relative to the other ions (`drift`: the centre of
+    mass of the framework), so that in a neutral crystal they are all of the current. Relative to the centre of mass of
+    all atoms the framework moves the other way, and its charge would count too. Error bars are those of blocks, as in
+    `diffusion`; the collective displacement is one walker instead of N, so its error is the larger by far.
 
     Parameters
     ----------

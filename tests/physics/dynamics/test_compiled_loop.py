@@ -169,6 +169,19 @@ def test_shapes_and_units_of_what_is_stored(binding_potential, crystal):
     np.testing.assert_allclose(stored["heat_convective"][-1, 1], energies[~copper] @ velocities[~copper], rtol=1e-9)
 
 
+def test_drift_is_that_of_the_framework(binding_potential, crystal):
+    """Centre of mass of the atoms that are not mobile, at the frames that are stored."""
+    plan = settings(position_stride=10)
+    stored = run(CompiledDynamics(crystal, binding_potential, plan, MOBILE)).observables()
+    framework = np.setdiff1d(np.arange(8), MOBILE)
+    masses = crystal.get_masses()[framework]
+    expected = np.average(stored["snapshots"][:, framework], axis=1, weights=masses)
+    np.testing.assert_allclose(stored["drift"], expected, atol=1e-12)  # rounding
+    assert np.ptp(expected, axis=0).max() > 1e-3
+    everyone = run(CompiledDynamics(crystal, binding_potential, plan, np.arange(8))).observables()
+    np.testing.assert_allclose(everyone["drift"], np.tile(crystal.get_center_of_mass(), (6, 1)), atol=1e-11)
+
+
 def test_species_that_are_not_there_have_no_current(binding_potential, crystal):
     crystal.symbols[:] = "I"
     dynamics = run(CompiledDynamics(crystal, binding_potential, settings(), MOBILE))

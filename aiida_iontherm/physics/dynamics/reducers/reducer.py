@@ -19,8 +19,8 @@ class Reducer(ABC):
     Attributes
     ----------
     source : {"mobile_positions", "velocities"}
-        The series whose stride it goes by: positions without the drift of the centre of mass, unwrapped, in Angstrom,
-        or velocities in Angstrom/ps, of all atoms.
+        The series whose stride it goes by: positions, unwrapped, in Angstrom, or velocities in Angstrom/ps; both of all
+        atoms.
     """
 
     source: ClassVar[Literal["mobile_positions", "velocities"]]

@@ -25,19 +25,29 @@ class RelativeTo(Reducer):
         Indices of the atoms of reference.
     masses : float array [N]
         Of all atoms.
+    origin : float array [3], optional
+        Where the centre of mass is put, in Angstrom.
     """
 
     source = "mobile_positions"
 
-    def __init__(self, reducer: Reducer, atoms: npt.NDArray[np.integer[Any]], masses: Array) -> None:
+    def __init__(
+        self,
+        reducer: Reducer,
+        atoms: npt.NDArray[np.integer[Any]],
+        masses: Array,
+        origin: npt.ArrayLike = (0.0, 0.0, 0.0),
+    ) -> None:
         if reducer.source != self.source:
             raise ValueError(f"only positions have a place of reference, not {reducer.source}")
         self._reducer, self._atoms = reducer, atoms
+        self._origin = np.asarray(origin, dtype=float)
         self._shares = masses[atoms] / masses[atoms].sum()
 
     def add(self, frames: Array) -> None:
         """Take the next frames [n, N, 3]."""
-        self._reducer.add(frames - np.einsum("k,fka->fa", self._shares, frames[:, self._atoms])[:, None])
+        centres = np.einsum("k,fka->fa", self._shares, frames[:, self._atoms])
+        self._reducer.add(frames - (centres - self._origin)[:, None])
 
     def results(self) -> dict[str, AnyArray]:
         """Return arrays by the names they are stored under."""

@@ -11,7 +11,11 @@ from scipy import fft
 
 from aiida_iontherm.physics.dynamics.reducers.reducer import AnyArray, Array, Reducer
 
-CHUNK_BYTES = 32 * 2**20
+CACHE_BYTES = 512 * 2**10
+"""Series transformed together, and their transforms: what stays in a cache."""
+
+AT_ONCE = 32
+"""Frames turned into time series together, for the same reason."""
 
 SEGMENT = 4
 """Longest lags of frames transformed together: with more the transforms cost less and the memory more."""
@@ -21,7 +25,8 @@ class VelocityReducer(Reducer):
     """Sums of m v(t) v(t + lag) over groups of atoms along x, y and z, every frame a time origin.
 
     The frames of four longest lags and those of one before them are correlated by Fourier transform (Wiener and
-    Khinchin, with zeros at the end) in single precision: the sums are those of the whole series at once.
+    Khinchin, with zeros at the end): the sums are those of the whole series at once. Single precision halves the time
+    and suffices, as its errors are 1e-7 of the value at lag 0 and differ in sign from atom to atom.
 
     Parameters
     ----------
@@ -50,20 +55,23 @@ class VelocityReducer(Reducer):
         self.interval_ps, self.max_lag = interval_ps, max_lag
         self._masses = np.asarray(masses, dtype=float)
         self._sums = np.zeros((len(self.groups), 3, max_lag + 1))
-        self._seen = 0
-        n = len(self._masses)
-        self._before = np.empty((0, n, 3), dtype=np.float32)
-        self._waiting = np.empty((0, n, 3), dtype=np.float32)
+        self._seen, self._before, self._waiting = 0, 0, 0
+        # Time series [3 N, frame], those of an atom together: first the frames before, the last of them at `max_lag` - 1, then those that wait.
+        self._window = np.empty((3 * len(self._masses), (SEGMENT + 1) * max_lag), dtype=np.float32)
 
     def add(self, frames: Array) -> None:
         """Take the next frames [n, N, 3]."""
         self._seen += len(frames)
-        self._waiting = np.concatenate([self._waiting, np.asarray(frames, dtype=np.float32)])
-        length = SEGMENT * self.max_lag
-        while len(self._waiting) >= length:
-            now, self._waiting = self._waiting[:length], self._waiting[length:]
-            self._sums += self._products(self._before, now)
-            self._before = now[-self.max_lag :]
+        while len(frames):
+            some = frames[: min(AT_ONCE, SEGMENT * self.max_lag - self._waiting)]
+            end = self.max_lag + self._waiting + len(some)
+            self._window[:, end - len(some) : end] = some.reshape(len(some), -1).T
+            self._waiting += len(some)
+            frames = frames[len(some) :]
+            if self._waiting == SEGMENT * self.max_lag:
+                self._sums += self._products()
+                self._window[:, : self.max_lag] = self._window[:, -self.max_lag :]
+                self._before, self._waiting = self.max_lag, 0
 
     @property
     def frames(self) -> int:
@@ -72,9 +80,7 @@ class VelocityReducer(Reducer):
 
     def correlations(self) -> dict[str, Array]:
         """Return sums over origins and atoms [3, max_lag + 1] of each group in amu (Angstrom/ps)^2."""
-        sums = self._sums
-        if len(self._waiting):
-            sums = sums + self._products(self._before, self._waiting)
+        sums = self._sums + self._products() if self._waiting else self._sums
         return {name: sums[index] for index, name in enumerate(self.groups)}
 
     def results(self) -> dict[str, AnyArray]:
@@ -98,32 +104,48 @@ class VelocityReducer(Reducer):
         return {
             "sums": self._sums.copy(),
             "seen": np.array(self._seen),
-            "before": self._before,
-            "waiting": self._waiting,
+            "before": self._window[:, self.max_lag - self._before : self.max_lag].copy(),
+            "waiting": self._window[:, self.max_lag : self.max_lag + self._waiting].copy(),
         }
 
     def restore(self, arrays: Mapping[str, AnyArray]) -> None:
         """Continue from the `state` of a reducer made in the same way."""
         self._sums, self._seen = arrays["sums"].copy(), int(arrays["seen"])
-        self._before, self._waiting = arrays["before"], arrays["waiting"]
+        self._before, self._waiting = arrays["before"].shape[1], arrays["waiting"].shape[1]
+        self._window[:, self.max_lag - self._before : self.max_lag] = arrays["before"]
+        self._window[:, self.max_lag : self.max_lag + self._waiting] = arrays["waiting"]
 
-    def _products(self, before: npt.NDArray[np.float32], now: npt.NDArray[np.float32]) -> Array:
-        """Sum up products [group, 3, lag] of frames in `now` with those up to `max_lag` earlier."""
-        n_before, n_now = len(before), len(now)
-        n_fft = fft.next_fast_len(n_before + n_now + self.max_lag, real=True)
-        chunk = max(1, CHUNK_BYTES // (2 * 3 * 4 * n_fft))
+    def _products(self) -> Array:
+        """Sum up products [group, 3, lag] of the frames that wait with those up to `max_lag` earlier.
+
+        They are the products of all frames at hand less those of the frames before with one another.
+        """
+        first, middle, end = self.max_lag - self._before, self.max_lag, self.max_lag + self._waiting
         sums = np.zeros((len(self.groups), 3, self.max_lag + 1))
         for index, members in enumerate(self.groups.values()):
-            spectrum = np.zeros((n_fft // 2 + 1, 3), dtype=complex)
-            for first in range(0, len(members), chunk):
-                some = members[first : first + chunk]
-                weights = np.sqrt(self._masses[some]).astype(np.float32)[:, None]
-                later = np.zeros((n_before + n_now, len(some), 3), dtype=np.float32)
-                later[n_before:] = now[:, some] * weights
-                whole = later.copy()
-                whole[:n_before] = before[:, some] * weights
-                spectrum += np.einsum(
-                    "fia,fia->fa", fft.rfft(whole, n=n_fft, axis=0).conj(), fft.rfft(later, n=n_fft, axis=0)
-                )
-            sums[index] = fft.irfft(spectrum, n=n_fft, axis=0)[: self.max_lag + 1].T
+            for axis in range(3):
+                rows = 3 * members + axis
+                weights = np.sqrt(self._masses[members])
+                sums[index, axis] = _autocorrelation(self._window[:, first:end], rows, weights, self.max_lag)
+                if self._before:
+                    before = _autocorrelation(self._window[:, first:middle], rows, weights, self.max_lag)
+                    sums[index, axis] -= before
         return sums
+
+
+def _autocorrelation(
+    series: npt.NDArray[np.float32], rows: npt.NDArray[np.integer[Any]], weights: Array, max_lag: int
+) -> Array:
+    """Sum up products [lag] of some rows of `series`, weighted, with themselves, later by 0 to `max_lag` frames."""
+    frames = series.shape[1]
+    n_fft = fft.next_fast_len(frames + max_lag, real=True)
+    chunk = max(1, CACHE_BYTES // (2 * 4 * n_fft))
+    power = np.zeros(2 * (n_fft // 2 + 1))  # real and imaginary parts in turn
+    padded = np.zeros((min(chunk, len(rows)), n_fft), dtype=np.float32)
+    for first in range(0, len(rows), chunk):
+        some = rows[first : first + chunk]
+        for place, row in enumerate(some):
+            np.multiply(series[row], np.float32(weights[first + place]), out=padded[place, :frames])
+        parts = fft.rfft(padded[: len(some)], axis=1).view(np.float32)
+        power += np.einsum("af,af->f", parts, parts)
+    return fft.irfft(power[::2] + power[1::2], n=n_fft)[: max_lag + 1]
