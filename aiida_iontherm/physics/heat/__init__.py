@@ -34,12 +34,18 @@ from aiida_iontherm.physics.heat.elastic import (
 from aiida_iontherm.physics.heat.exponent import TemperatureExponent, temperature_exponent
 from aiida_iontherm.physics.heat.flux_series import FluxSeries, check_equal_spacing, flux_series, resampled
 from aiida_iontherm.physics.heat.green_kubo import GreenKubo, green_kubo
+from aiida_iontherm.physics.heat.length_extrapolation import (
+    LengthExtrapolation,
+    extrapolate_length,
+    extrapolation_quantities,
+)
 from aiida_iontherm.physics.heat.limits import (
     cahill_limit,
     cahill_limit_high_temperature,
     diffuson_conductivity,
     diffuson_limit,
 )
+from aiida_iontherm.physics.heat.nemd import Nemd, nemd, nemd_quantity
 from aiida_iontherm.physics.heat.onsager import OnsagerKappa, onsager_kappa
 from aiida_iontherm.physics.heat.quasiharmonic import (
     QuasiHarmonic,
@@ -65,6 +71,8 @@ __all__ = [
     "FluxSeries",
     "GreenKubo",
     "IsotropicModuli",
+    "LengthExtrapolation",
+    "Nemd",
     "OnsagerKappa",
     "PolycrystalModuli",
     "QuasiHarmonic",
@@ -90,6 +98,8 @@ __all__ = [
     "diffuson_conductivity",
     "diffuson_limit",
     "dilation_heat_capacity",
+    "extrapolate_length",
+    "extrapolation_quantities",
     "flux_series",
     "green_kubo",
     "green_kubo_quantities",
@@ -101,6 +111,8 @@ __all__ = [
     "kelvin_moduli",
     "mean_sound_velocity",
     "mode_heat_capacity",
+    "nemd",
+    "nemd_quantity",
     "onsager_kappa",
     "onsager_quantities",
     "poisson_number",

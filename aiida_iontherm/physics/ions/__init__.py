@@ -9,6 +9,19 @@ from aiida_iontherm.physics.ions.arrhenius import (
     activation_energy_from_diffusivity,
     arrhenius_fit,
 )
+from aiida_iontherm.physics.ions.barrier import (
+    BarrierProfile,
+    barrier_profile,
+    barrier_quantities,
+)
+from aiida_iontherm.physics.ions.bond_valence import (
+    BondParameters,
+    BondValenceProfile,
+    bond_parameters,
+    bond_valence_profile,
+    bond_valence_sums,
+    formal_charges,
+)
 from aiida_iontherm.physics.ions.charge_transport import (
     FORMAL_CHARGES,
     ChargeTransport,
@@ -23,6 +36,13 @@ from aiida_iontherm.physics.ions.diffusion import diffusion, diffusion_quantitie
 from aiida_iontherm.physics.ions.einstein import Diffusion, diffusion_from_msd
 from aiida_iontherm.physics.ions.extrapolation import Extrapolation, extrapolated
 from aiida_iontherm.physics.ions.hop_analysis import HopAnalysis, analyse_hops, hop_quantities, percolation_quantities
+from aiida_iontherm.physics.ions.hop_coincidence import (
+    Coincidence,
+    coincidence_quantity,
+    event_activity,
+    hop_coincidence,
+    hop_places,
+)
 from aiida_iontherm.physics.ions.hop_statistics import (
     HopCorrelation,
     HopRate,
@@ -35,6 +55,11 @@ from aiida_iontherm.physics.ions.hop_statistics import (
     residence_times,
 )
 from aiida_iontherm.physics.ions.hops import Hops, Stays, find_hops, find_stays
+from aiida_iontherm.physics.ions.ion_scan import (
+    QuarticWell,
+    quartic_well,
+    scan_quantities,
+)
 from aiida_iontherm.physics.ions.jump_sites import (
     JumpSites,
     equivalent_labels,
@@ -43,6 +68,17 @@ from aiida_iontherm.physics.ions.jump_sites import (
     sites_from_density,
 )
 from aiida_iontherm.physics.ions.meyer_neldel import ActivatedCompound, MeyerNeldelFit, meyer_neldel_fit
+from aiida_iontherm.physics.ions.migration_paths import (
+    Hop,
+    distinct_hops,
+    distinct_sites,
+    end_points,
+    first_path,
+    hop_between,
+    ion_at,
+    moving_ion,
+    path_of_frames,
+)
 from aiida_iontherm.physics.ions.mode_occupation import ModeOccupation, occupation_of_modes
 from aiida_iontherm.physics.ions.msd import mean_square_displacement
 from aiida_iontherm.physics.ions.multi_excitation import (
@@ -62,6 +98,21 @@ from aiida_iontherm.physics.ions.occupation import (
     probability_at_least,
 )
 from aiida_iontherm.physics.ions.percolation import PercolationBarriers, percolation_barriers, percolation_thresholds
+from aiida_iontherm.physics.ions.phonon_enhancement import (
+    Enhancement,
+    EnhancementSeries,
+    enhancement_quantities,
+    enhancement_series,
+    phonon_enhancement,
+)
+from aiida_iontherm.physics.ions.polyanion_rotation import (
+    GroupRotation,
+    PolyanionRotation,
+    RotationalTime,
+    polyanion_rotation,
+    rotation_quantities,
+)
+from aiida_iontherm.physics.ions.polyanions import Polyanion, find_polyanions
 from aiida_iontherm.physics.ions.van_hove import VanHove, logarithmic_lags, van_hove
 
 __all__ = [
@@ -69,12 +120,20 @@ __all__ = [
     "ActivatedCompound",
     "ArrheniusCurvature",
     "ArrheniusFit",
+    "BarrierProfile",
+    "BondParameters",
+    "BondValenceProfile",
     "ChargeTransport",
+    "Coincidence",
     "ConductionVerdict",
     "CriticalNumber",
     "DensityMap",
     "Diffusion",
+    "Enhancement",
+    "EnhancementSeries",
     "Extrapolation",
+    "GroupRotation",
+    "Hop",
     "HopAnalysis",
     "HopCorrelation",
     "HopRate",
@@ -85,7 +144,11 @@ __all__ = [
     "ModeOccupation",
     "MultiExcitation",
     "PercolationBarriers",
+    "Polyanion",
+    "PolyanionRotation",
+    "QuarticWell",
     "Residence",
+    "RotationalTime",
     "Stays",
     "VanHove",
     "activation_energy_bound",
@@ -93,10 +156,16 @@ __all__ = [
     "analyse_hops",
     "arrhenius_curvature",
     "arrhenius_fit",
+    "barrier_profile",
+    "barrier_quantities",
+    "bond_parameters",
+    "bond_valence_profile",
+    "bond_valence_sums",
     "bose_einstein",
     "charge_transport",
     "charge_transport_quantities",
     "classical_occupation",
+    "coincidence_quantity",
     "conduction_verdict",
     "critical_number",
     "critical_phonon_number",
@@ -104,14 +173,27 @@ __all__ = [
     "diffusion",
     "diffusion_from_msd",
     "diffusion_quantities",
+    "distinct_hops",
+    "distinct_sites",
     "double_occupancy",
+    "end_points",
+    "enhancement_quantities",
+    "enhancement_series",
     "equivalent_labels",
+    "event_activity",
     "extrapolated",
     "find_hops",
+    "find_polyanions",
     "find_stays",
+    "first_path",
+    "formal_charges",
+    "hop_between",
+    "hop_coincidence",
     "hop_correlation",
+    "hop_places",
     "hop_quantities",
     "hop_rates",
+    "ion_at",
     "jump_diffusivity",
     "logarithmic_lags",
     "mean_square_displacement",
@@ -119,18 +201,25 @@ __all__ = [
     "mobile_fraction",
     "mobile_temperature",
     "mode_entropy",
+    "moving_ion",
     "multi_excitation",
     "multi_excitation_entropy",
     "occupation_analysis",
     "occupation_of_modes",
     "occupation_probability",
     "participating_modes",
+    "path_of_frames",
     "percolation_barriers",
     "percolation_quantities",
     "percolation_thresholds",
+    "phonon_enhancement",
+    "polyanion_rotation",
     "polyhedra",
     "probability_at_least",
+    "quartic_well",
     "residence_times",
+    "rotation_quantities",
+    "scan_quantities",
     "sites_from_crystal",
     "sites_from_density",
     "van_hove",
