@@ -25,14 +25,16 @@ docs: $(VENV)/.docs
 # Compiles what changed in native/ and puts the module beside the Python files; needs no network.
 native: $(VENV)/.base
 
-# On one thread each, whatever the libraries would take; about ten minutes on an idle machine.
+# On one thread each, whatever the libraries would take; about a quarter of an hour on an idle machine.
 bench: export OMP_NUM_THREADS = 1
 bench: export OPENBLAS_NUM_THREADS = 1
-bench: $(VENV)/.test
+bench: $(VENV)/.test $(VENV)/.bench
 	$(BIN)/python benchmarks/potential_speed.py
 	$(BIN)/python benchmarks/thread_speed.py
 	$(BIN)/python benchmarks/training_speed.py
 	$(BIN)/python benchmarks/md_speed.py
+	$(BIN)/python benchmarks/md_loop_speed.py
+	$(BIN)/python benchmarks/displacement_speed.py
 
 # The pip that venv brings cannot resolve this set of packages: upgrade it first.
 $(VENV)/.dependencies: pyproject.toml
@@ -54,6 +56,10 @@ $(VENV)/.demo: pyproject.toml | $(VENV)/.base
 
 $(VENV)/.test: pyproject.toml | $(VENV)/.base
 	$(BIN)/python -m pip install --quiet --only-deps '.[test]'
+	touch $@
+
+$(VENV)/.bench: pyproject.toml | $(VENV)/.base
+	$(BIN)/python -m pip install --quiet --only-deps '.[bench]'
 	touch $@
 
 $(VENV)/.docs: pyproject.toml | $(VENV)/.base

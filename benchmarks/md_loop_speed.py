@@ -24,13 +24,23 @@ TEMPERATURE_K = 300.0
 TIMESTEP_FS = 2.0
 FORCES_SHARE = 0.9
 OVERHEAD_MICROSECONDS = 0.2
+BATH_FS = 100.0
+BAROSTAT_STRIDE = 10
+BULK_MODULUS = 1.5
+"""In eV/Angstrom^3: the order of magnitude for soft pairs."""
+
+SLABS = 10
+POWER = 0.02 / (100 * units.fs)
 RUNS = {
     "NVE": ("none", 0),
     "Langevin": ("langevin", 0),
     "Bussi": ("bussi", 0),
     "Nose-Hoover": ("nose-hoover", 0),
+    f"NPT, cell every {BAROSTAT_STRIDE} steps": ("npt", 0),
+    "heat exchange": ("heat exchange", 0),
     "NVE, currents every 5 steps": ("none", 5),
 }
+LONG_ATOMS, LONG_PS, LONG_MINUTES = 500, 1000.0, 20.0
 
 
 def soft_potential(level: int, cutoff: float) -> MomentTensorPotential:
@@ -43,6 +53,13 @@ def soft_potential(level: int, cutoff: float) -> MomentTensorPotential:
     coefficients = np.zeros_like(blank.moment_coeffs)
     coefficients[0] = 2.0
     return blank.replace(radial_coeffs=radial, moment_coeffs=coefficients)
+
+
+def mean_pressure(potential: MomentTensorPotential, atoms: Atoms) -> float:
+    """Pressure of the atoms at rest, in eV/Angstrom^3."""
+    resting = atoms.copy()
+    resting.calc = potential.calculator()
+    return -float(resting.get_stress()[:3].mean())
 
 
 def make_loop(
@@ -62,12 +79,30 @@ def make_loop(
         DEFAULT_SKIN,
         threads,
     )
-    loop.set_thermostat(thermostat, units.kB * TEMPERATURE_K, 100 * units.fs, 0)
+    kt = units.kB * TEMPERATURE_K
+    if thermostat == "heat exchange":
+        loop.set_heat_exchange(axis=0, slabs=SLABS, hot=0, cold=SLABS // 2, power=POWER)
+    elif thermostat == "npt":
+        loop.set_thermostat("bussi", kt, BATH_FS * units.fs, 0)
+        # At the pressure it has: the cell keeps its size within 2 % and the atoms their neighbours.
+        pressure = mean_pressure(potential, atoms) + len(atoms) * kt / atoms.cell.volume
+        loop.set_barostat(
+            freedom="isotropic",
+            pressure=pressure,
+            kt=kt,
+            time=1000 * units.fs,
+            bulk_modulus=BULK_MODULUS,
+            stride=BAROSTAT_STRIDE,
+            seed=0,
+        )
+    else:
+        loop.set_thermostat(thermostat, kt, BATH_FS * units.fs, 0)
     loop.set_state(atoms.positions, atoms.get_velocities(), 0)
     return loop
 
 
-def speed_rows(repeat: int, arguments: argparse.Namespace) -> list[list[str]]:
+def speed_rows(repeat: int, arguments: argparse.Namespace) -> tuple[list[list[str]], dict[str, float]]:
+    """Rows of the table, and microseconds per atom and step by the name of the run."""
     potential = soft_potential(arguments.level, arguments.cutoff)
     atoms = copper_chloride().repeat(repeat)
     everyone = np.arange(len(atoms), dtype=np.int32)
@@ -86,10 +121,11 @@ def speed_rows(repeat: int, arguments: argparse.Namespace) -> list[list[str]]:
             unit = 1e6 / (arguments.steps * len(atoms))
             times[name].append({key: (after[key] - before[key]) * unit for key in ("forces", "neighbours", "all")})
             lists[name] = after["evaluations"] / after["lists"]
-    rows = []
+    rows, costs = [], {}
     for name, rounds in times.items():
         quickest = {key: min(values[key] for values in rounds) for key in ("forces", "neighbours", "all")}
         rest = min(values["all"] - values["forces"] - values["neighbours"] for values in rounds)
+        costs[name] = quickest["all"]
         share = statistics.median(values["forces"] / values["all"] for values in rounds)
         rows.append(
             [
@@ -105,6 +141,15 @@ def speed_rows(repeat: int, arguments: argparse.Namespace) -> list[list[str]]:
                 verdict(share, FORCES_SHARE),
             ]
         )
+    return rows, costs
+
+
+def long_rows(costs: dict[str, float]) -> list[list[str]]:
+    """Minutes of a long run whose atoms and steps cost the same."""
+    rows = []
+    for name, microseconds in costs.items():
+        minutes = microseconds * 1e-6 * LONG_ATOMS * (LONG_PS * 1000 / TIMESTEP_FS) / 60
+        rows.append([name, f"{minutes:.1f}", verdict(minutes, LONG_MINUTES, at_least=False)])
     return rows
 
 
@@ -119,11 +164,18 @@ def main() -> None:
     arguments = parser.parse_args()
 
     print_machine()
+    measured = [speed_rows(repeat, arguments) for repeat in sorted(arguments.repeats)]
     print_table(
         f"CuCl, level {arguments.level}, {arguments.cutoff:g} Å, {arguments.threads} thread(s): wall microseconds per "
         f"atom and step, least of {arguments.rounds} rounds of {arguments.steps} steps; shares are medians",
         ["atoms", "run", "all", "forces", "lists", "steps per list", "rest", "goal", "share of forces", "goal"],
-        [row for repeat in arguments.repeats for row in speed_rows(repeat, arguments)],
+        [row for rows, _ in measured for row in rows],
+    )
+    print_table(
+        f"{LONG_PS / 1000:g} ns of {LONG_ATOMS} atoms at {TIMESTEP_FS:g} fs, {arguments.threads} thread(s), at the "
+        "cost per atom of the smallest cell",
+        ["run", "minutes", "goal"],
+        long_rows(measured[0][1]),
     )
     print_load()
 

@@ -14,7 +14,7 @@ WIDTH = 16
 """Lags of each level: between two powers of two there are eight."""
 
 AT_ONCE = 48
-"""Frames of a level compared together with those before and one another: 64 of 1000 atoms, an axis, fit into a cache."""
+"""Frames of a level compared together, with those before and one another: 64 of 1000 atoms along x fit into a cache."""
 
 # Of each new frame and the lags from the longest to one.
 _LATER = np.arange(WIDTH, WIDTH + AT_ONCE)[:, None]
@@ -24,9 +24,9 @@ _EARLIER = _LATER - np.arange(WIDTH, 0, -1)
 class DisplacementReducer(Reducer):
     """Mean square displacements of groups of atoms along x, y and z, in levels of doubled stride (multiple tau).
 
-    Level l sees every 2^l-th frame and compares it with the `WIDTH` ones before: cost and memory are those of two
-    levels and of log2(frames) levels of `WIDTH` frames. Displacements are those between two frames, not between
-    averages, so at the lags there are nothing is approximate; time origins are 2^l frames apart.
+    Level l sees every 2^l-th frame and compares it with the `WIDTH` ones before: the cost is that of two levels, the
+    memory that of log2(frames) levels of `WIDTH` + `AT_ONCE` frames. Displacements are those between two frames, not
+    between averages, so at the lags there are nothing is approximate; time origins are 2^l frames apart.
     D. Frenkel and B. Smit, Understanding Molecular Simulation, algorithm 9; J. Ramirez et al., J. Chem. Phys. 133,
     154103 (2010).
 
@@ -147,7 +147,7 @@ class _Level:
                 self._window[:, :WIDTH] = self._window[:, AT_ONCE:]
 
     def totals(self) -> tuple[Array, npt.NDArray[np.int64]]:
-        """Sums [lag, group, 3] and numbers of origins [lag] of all frames taken, those that wait included."""
+        """Return sums [lag, group, 3] and numbers of origins [lag] of all frames taken, those that wait included."""
         later, earlier = _LATER[: self._waiting], _EARLIER[: self._waiting]
         there = earlier >= WIDTH - self._before
         sums = self._sums.copy()

@@ -14,17 +14,17 @@ from aiida_iontherm.physics.dynamics.reducers.reducer import AnyArray, Array, Re
 CACHE_BYTES = 512 * 2**10
 """Series transformed together, and their transforms: what stays in a cache."""
 
-AT_ONCE = 32
+AT_ONCE = 64
 """Frames turned into time series together, for the same reason."""
 
-SEGMENT = 4
+SEGMENT = 6
 """Longest lags of frames transformed together: with more the transforms cost less and the memory more."""
 
 
 class VelocityReducer(Reducer):
     """Sums of m v(t) v(t + lag) over groups of atoms along x, y and z, every frame a time origin.
 
-    The frames of four longest lags and those of one before them are correlated by Fourier transform (Wiener and
+    The frames of six longest lags and those of one before them are correlated by Fourier transform (Wiener and
     Khinchin, with zeros at the end): the sums are those of the whole series at once. Single precision halves the time
     and suffices, as its errors are 1e-7 of the value at lag 0 and differ in sign from atom to atom.
 
@@ -56,7 +56,8 @@ class VelocityReducer(Reducer):
         self._masses = np.asarray(masses, dtype=float)
         self._sums = np.zeros((len(self.groups), 3, max_lag + 1))
         self._seen, self._before, self._waiting = 0, 0, 0
-        # Time series [3 N, frame], those of an atom together: first the frames before, the last of them at `max_lag` - 1, then those that wait.
+        # Time series [3 N, frame], x, y and z of an atom together: the frames before, of which the last is the one at
+        # `max_lag` - 1, and then those that wait.
         self._window = np.empty((3 * len(self._masses), (SEGMENT + 1) * max_lag), dtype=np.float32)
 
     def add(self, frames: Array) -> None:
@@ -137,15 +138,14 @@ def _autocorrelation(
     series: npt.NDArray[np.float32], rows: npt.NDArray[np.integer[Any]], weights: Array, max_lag: int
 ) -> Array:
     """Sum up products [lag] of some rows of `series`, weighted, with themselves, later by 0 to `max_lag` frames."""
-    frames = series.shape[1]
+    frames, factors = series.shape[1], weights.astype(np.float32)[:, None]
     n_fft = fft.next_fast_len(frames + max_lag, real=True)
     chunk = max(1, CACHE_BYTES // (2 * 4 * n_fft))
     power = np.zeros(2 * (n_fft // 2 + 1))  # real and imaginary parts in turn
     padded = np.zeros((min(chunk, len(rows)), n_fft), dtype=np.float32)
     for first in range(0, len(rows), chunk):
-        some = rows[first : first + chunk]
-        for place, row in enumerate(some):
-            np.multiply(series[row], np.float32(weights[first + place]), out=padded[place, :frames])
+        some = series[rows[first : first + chunk]]
+        np.multiply(some, factors[first : first + chunk], out=padded[: len(some), :frames])
         parts = fft.rfft(padded[: len(some)], axis=1).view(np.float32)
         power += np.einsum("af,af->f", parts, parts)
     return fft.irfft(power[::2] + power[1::2], n=n_fft)[: max_lag + 1]
