@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from aiida.common.datastructures import CalcInfo
 from aiida.common.folders import Folder
 from aiida.engine import CalcJobProcessSpec
-from aiida.orm import StructureData
+from aiida.orm import SinglefileData, StructureData
 
 from aiida_iontherm.calculations.base import (
     TaskCalculation,
@@ -16,6 +17,7 @@ from aiida_iontherm.calculations.base import (
     write_structure,
 )
 from aiida_iontherm.data import ConfigurationsData, CurrentsData, PotentialData, TrajectoryData
+from aiida_iontherm.tasks.trajectory_export import FORMATS, export_files
 
 
 def _validate_inputs(value: Any, _context: Any) -> str | None:
@@ -24,6 +26,10 @@ def _validate_inputs(value: Any, _context: Any) -> str | None:
         return (
             "grades need a potential that carries its active set: train it in this version or set grade_interval to 0"
         )
+    if "parameters" in value:
+        unknown = sorted(set(value["parameters"].get("export", [])) - set(FORMATS))
+        if unknown:
+            return f"there is no format {', '.join(unknown)} to export to: there are {', '.join(FORMATS)}"
     return None
 
 
@@ -54,7 +60,27 @@ class MdCalculation(TaskCalculation):
             required=False,
             help="Frames of a graded run that the potential does not know well, with their grades.",
         )
+        spec.output_namespace(
+            "exports",
+            valid_type=SinglefileData,
+            required=False,
+            help="Positions of all atoms in the formats asked for: extxyz, lammps_dump, hdf5; of further replicas "
+            "extxyz_1 ...",
+        )
         also_validate(spec, _validate_inputs)
+
+    def prepare_for_submission(self, folder: Folder) -> CalcInfo:
+        """Let exported trajectories come back too; a continued run goes on with copies of them."""
+        info = super().prepare_for_submission(folder)
+        names = list(_exports(self.inputs.parameters.get_dict()).values())
+        info.retrieve_list += names
+        if "restart_folder" in self.inputs:
+            remote = self.inputs.restart_folder
+            # What is not there, as the run was interrupted before its first frame, is passed over by AiiDA.
+            info.remote_copy_list = [
+                (remote.computer.uuid, f"{remote.get_remote_path()}/{name}", name) for name in names
+            ]
+        return info
 
     def write_inputs(self, folder: Folder) -> dict[str, Any]:
         """Write the cell and the potential."""
@@ -63,6 +89,11 @@ class MdCalculation(TaskCalculation):
             graded = bool(self.inputs.parameters.get("grade_interval", 0))
             keys |= write_potential(folder, self.inputs.potential, with_active_set=graded)
         return keys
+
+
+def _exports(parameters: dict[str, Any]) -> dict[str, str]:
+    """Files to export, by the names of their nodes."""
+    return export_files(parameters.get("export", []), parameters.get("replicas", 1))
 
 
 class MdParser(TaskParser):
@@ -75,5 +106,9 @@ class MdParser(TaskParser):
             self.out("snapshots", self.file_node(ConfigurationsData, "snapshots.extxyz"))
         if "currents.npz" in self.retrieved.base.repository.list_object_names():
             self.out("currents", self.file_node(CurrentsData, "currents.npz"))
+        for label, name in _exports(self.node.inputs.parameters.get_dict()).items():
+            # A run that broke in its equilibration has none.
+            if name in self.retrieved.base.repository.list_object_names():
+                self.out(f"exports.{label}", self.file_node(SinglefileData, name))
         if results.get("candidates"):
             self.out("candidates", self.file_node(ConfigurationsData, "candidates.extxyz"))

@@ -10,6 +10,11 @@ import click
 
 PROFILE_NAME = "iontherm"
 
+MATERIAL = "MaterialWorkChain"
+
+REPORTED = ("GreenKuboWorkChain", "NemdWorkChain", "BarrierWorkChain")
+"""Work chains beside that of a whole compound whose results and report can be asked for."""
+
 profile_option = click.option(
     "-p", "--profile", "profile_name", default=None, metavar="NAME", help="AiiDA profile; default: the one of `setup`."
 )
@@ -94,12 +99,26 @@ def load_material_run(identifier: str) -> Any:
     UserError
         If it is another process; its caller is named where that is the run.
     """
-    node = load_run(identifier)
-    label = "MaterialWorkChain"
-    if node.process_label == label:
+    return _checked(load_run(identifier), identifier, (MATERIAL,))
+
+
+def load_reported_run(identifier: str) -> Any:
+    """Return the run with this pk or uuid, of a whole compound or of one of the chains that have a report.
+
+    Raises
+    ------
+    UserError
+        As `load_material_run`.
+    """
+    return _checked(load_run(identifier), identifier, (MATERIAL, *REPORTED))
+
+
+def _checked(node: Any, identifier: str, labels: tuple[str, ...]) -> Any:
+    if node.process_label in labels:
         return node
     run = node
     while run.caller is not None:
         run = run.caller
-    hint = f"it belongs to run {run.pk}" if run.process_label == label else "see `verdi process list -a`"
-    raise UserError(f"process {identifier} is a {node.process_label}, not a run of `iontherm run`: {hint}")
+    hint = f"it belongs to run {run.pk}" if run.process_label == MATERIAL else "see `verdi process list -a`"
+    others = f" or of {', '.join(labels[1:])}" if labels[1:] else ""
+    raise UserError(f"process {identifier} is a {node.process_label}, not a run of `iontherm run`{others}: {hint}")

@@ -1,7 +1,8 @@
-"""From the nodes of a run to the plain records and arrays a report is made of."""
+"""From the nodes of a whole run to the records and arrays a report is made of; `gather_chain` has single parts."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from aiida_iontherm.physics.ions import bose_einstein, critical_phonon_number, o
 from aiida_iontherm.report.lattice import dos_data, kappa_data, lifetime_data, spectral_data
 from aiida_iontherm.report.model import (
     ConvergenceData,
+    HopsData,
     MsdData,
     OccupationData,
     ParityData,
@@ -19,7 +21,9 @@ from aiida_iontherm.report.model import (
     ProvenanceNode,
     ReportInput,
     SpectralData,
+    VdosData,
 )
+from aiida_iontherm.report.motion import hops_data, msd_data, vdos_data
 
 if TYPE_CHECKING:
     from aiida.orm import ProcessNode
@@ -43,6 +47,7 @@ def gather(run: ProcessNode) -> ReportInput:
     outputs = run.outputs
     quantities = outputs.result.quantities if "result" in outputs else []
     phonons, conductivity = _first_phonons(outputs), _conductivity(outputs)
+    motion = _motion(run, outputs, settings["mobile"])
     return ReportInput(
         title=f"Heat and ion transport of {formula}",
         formula=formula,
@@ -60,13 +65,50 @@ def gather(run: ProcessNode) -> ReportInput:
         spectral=_spectra(outputs),
         convergence=_convergence(outputs),
         dos=None if phonons is None else dos_data(phonons),
-        msd=_msd(outputs, settings),
+        **motion,
         parity=_parity(outputs),
         lifetimes=None if phonons is None else lifetime_data(phonons),
         occupation=_occupation(quantities, settings),
-        provenance=ProvenanceGraph(nodes=tuple(_graph(run))),
-        process_tree=tuple(_steps(run, 0)),
+        provenance=provenance(run),
+        process_tree=process_tree(run),
     )
+
+
+def provenance(run: ProcessNode) -> ProvenanceGraph:
+    """Return the processes of a run and what they called."""
+    return ProvenanceGraph(nodes=tuple(_graph(run)))
+
+
+def process_tree(run: ProcessNode) -> tuple[ProcessStep, ...]:
+    """Return the processes of a run with their times."""
+    return tuple(_steps(run, 0))
+
+
+def dynamics_warnings(run: ProcessNode) -> list[str]:
+    """Return what molecular dynamics says of itself, by temperature: steps that are too long, a crystal that melts.
+
+    Of the dynamics that results come from, not of the exploration with unfinished potentials.
+    """
+    found: dict[str, list[float]] = {}
+    for temperature, node in _dynamics_of(run):
+        for text in node.outputs.output_parameters.get("warnings", []):
+            temperatures = found.setdefault(text, [])
+            if temperature not in temperatures:
+                temperatures.append(temperature)
+    return [
+        f"At {', '.join(f'{temperature:g}' for temperature in sorted(temperatures))} K {text}."
+        for text, temperatures in found.items()
+    ]
+
+
+def _dynamics_of(run: ProcessNode) -> Iterator[tuple[float, ProcessNode]]:
+    """Temperature and node of each run of dynamics that ended well."""
+    for child in _called(run):
+        if child.process_label == "DynamicsWorkChain":
+            if child.is_finished_ok:
+                yield child.inputs.settings["temperature"], child
+        elif child.process_label == "DiffusionWorkChain":
+            yield from _dynamics_of(child)
 
 
 def versions() -> dict[str, str]:
@@ -96,6 +138,7 @@ def _warnings(run: ProcessNode, settings: dict[str, Any]) -> list[str]:
             )
         if settings["engine"]["name"] == "chgnet":
             lines.append("CHGNet is known to be soft: frequencies and barriers come out low, kappa with them.")
+    lines += dynamics_warnings(run)
     if not settings["relax"]["relax_cell"]:
         lines.append("The lattice is the given one; it was not relaxed with the reference engine.")
     lines.append(
@@ -127,11 +170,16 @@ def _broken_runs(rounds: list[dict[str, Any]]) -> str:
     return f", and {broken} of {len(runs)} runs of the last one broke off" if broken else ""
 
 
+def temperature_of(label: str) -> float:
+    """Temperature in K that a label names: T300, T412_5."""
+    return float(label[1:].replace("_", "."))
+
+
 def _items(outputs: Any, name: str) -> list[tuple[str, Any]]:
     """Label and node of a namespace, by temperature; empty where the run has none."""
     if name not in outputs:
         return []
-    return sorted(outputs[name].items(), key=lambda item: float(item[0][1:].replace("_", ".")))
+    return sorted(outputs[name].items(), key=lambda item: temperature_of(item[0]))
 
 
 def _conductivity(outputs: Any) -> dict[str, np.ndarray] | None:
@@ -161,20 +209,43 @@ def _first_phonons(outputs: Any) -> dict[str, np.ndarray] | None:
     return nodes[0][1].arrays() if nodes else None
 
 
-def _msd(outputs: Any, settings: dict[str, Any]) -> list[MsdData]:
-    data = []
-    for label, node in _items(outputs, "msd"):
-        window = node.get_array("window_ps")
-        data.append(
-            MsdData(
-                ion=settings["mobile"],
-                temperature=float(label[1:].replace("_", ".")),
-                lags_ps=node.get_array("lags_ps"),
-                msd=np.diagonal(node.get_array("msd"), axis1=-2, axis2=-1),
-                window_ps=None if np.isnan(window).any() else (float(window[0]), float(window[1])),
-            )
-        )
-    return data
+def _motion(run: ProcessNode, outputs: Any, mobile: str | None) -> dict[str, Any]:
+    """Collect what moves in the first run at each temperature, and hops of the highest temperature that has any."""
+    fitted = {temperature_of(label): node for label, node in _items(outputs, "msd")}
+    displacements: list[MsdData] = []
+    vibrations: list[VdosData] = []
+    hops: HopsData | None = None
+    trajectories = [
+        (temperature_of(label), node)
+        for child in _called(run)
+        if child.process_label == "DiffusionWorkChain"
+        for label, node in _items(child.outputs, "trajectories")
+    ]
+    for temperature, node in sorted(trajectories, key=lambda pair: pair[0], reverse=True):
+        arrays = node.arrays()
+        displacements += [
+            record for record in msd_data(arrays, temperature, mobile) if not (record.mobile and temperature in fitted)
+        ]
+        if (vibration := vdos_data(arrays, temperature)) is not None:
+            vibrations.append(vibration)
+        # One look per temperature, as hops are rarer below: the search takes seconds.
+        if mobile is not None and hops is None:
+            hops = hops_data(arrays, temperature, mobile)
+    if mobile is not None:
+        displacements += [_fitted_msd(node, temperature, mobile) for temperature, node in fitted.items()]
+    displacements.sort(key=lambda record: (record.temperature, not record.mobile, record.ion))
+    return {"msd": displacements, "vdos": vibrations[::-1], "hops": hops}
+
+
+def _fitted_msd(node: Any, temperature: float, ion: str) -> MsdData:
+    window = node.get_array("window_ps")
+    return MsdData(
+        ion=ion,
+        temperature=temperature,
+        lags_ps=node.get_array("lags_ps"),
+        msd=np.diagonal(node.get_array("msd"), axis1=-2, axis2=-1),
+        window_ps=None if np.isnan(window).any() else (float(window[0]), float(window[1])),
+    )
 
 
 def _convergence(outputs: Any) -> list[ConvergenceData]:
@@ -185,7 +256,7 @@ def _convergence(outputs: Any) -> list[ConvergenceData]:
         if series is not None and len(series["settings"]) > 1:
             records.append(
                 ConvergenceData(
-                    temperature=float(label[1:].replace("_", ".")),
+                    temperature=temperature_of(label),
                     snapshots=np.array(series["settings"]),
                     force_error_ev_per_angstrom=np.array(series["rmse_test_ev_per_angstrom"]),
                     frequency_change_thz=np.array(series["frequency_change_thz"]),

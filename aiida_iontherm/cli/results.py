@@ -14,8 +14,8 @@ import click
 from aiida_iontherm.cli.common import (
     UserError,
     json_option,
-    load_material_run,
     load_profile,
+    load_reported_run,
     profile_option,
     user_errors,
 )
@@ -33,9 +33,12 @@ if TYPE_CHECKING:
 @profile_option
 @user_errors
 def results(process: str, as_csv: bool, as_json: bool, profile_name: str | None) -> None:
-    """Print the results of the run PROCESS (pk or uuid): value, error bar, verdict."""
+    """Print the results of the run PROCESS (pk or uuid): value, error bar, verdict.
+
+    PROCESS is a run of `iontherm run`, or of the work chains for Green-Kubo, heat exchange or barriers.
+    """
     load_profile(profile_name)
-    node = load_material_run(process)
+    node = load_reported_run(process)
     _need_result(node)
     if as_json:
         click.echo(_json(node))
@@ -51,9 +54,12 @@ def results(process: str, as_csv: bool, as_json: bool, profile_name: str | None)
 @profile_option
 @user_errors
 def report(process: str, folder: Path | None, profile_name: str | None) -> None:
-    """Write the report of the run PROCESS: one HTML page, its figures and their data."""
+    """Write the report of the run PROCESS: one HTML page, its figures and their data.
+
+    PROCESS is a run of `iontherm run`, or of the work chains for Green-Kubo, heat exchange or barriers.
+    """
     load_profile(profile_name)
-    node = load_material_run(process)
+    node = load_reported_run(process)
     _need_result(node)
     click.echo(f"Report: {write(node, folder)}")
 
@@ -74,19 +80,22 @@ def finish(node: ProcessNode, folder: Path | None, as_json: bool) -> None:
 
 def write(node: ProcessNode, folder: Path | None = None) -> Path:
     """Write the report of a run and return the path of its page."""
-    from aiida_iontherm.cli.gather import gather
+    from aiida_iontherm.cli.gather_chain import gather_any
     from aiida_iontherm.report.write import write_report
 
-    return write_report(gather(node), folder or Path.cwd() / f"iontherm-report-{node.pk}")
+    return write_report(gather_any(node), folder or Path.cwd() / f"iontherm-report-{node.pk}")
 
 
 def print_table(node: ProcessNode) -> None:
-    """Print all quantities of a run with a verdict each."""
-    settings = node.inputs.settings.get_dict()
+    """Print all quantities of a run with a verdict each, and what its dynamics warns of."""
+    from aiida_iontherm.cli.gather import dynamics_warnings
+
+    about = node.inputs.settings.get_dict().get("description", "")
+    remarks = [f"{node.description.partition(':')[0]}: {about}" if about else "", *dynamics_warnings(node)]
     print_quantities(
         node.outputs.result.quantities,
-        f"{node.label}, run {node.pk}",
-        f"{node.description.partition(':')[0]}: {settings['description']}",
+        f"{node.label or node.process_label}, run {node.pk}",
+        "\n".join(filter(None, remarks)),
     )
 
 
@@ -123,8 +132,11 @@ def _need_result(node: ProcessNode) -> None:
 
 
 def _json(node: ProcessNode) -> str:
+    from aiida_iontherm.cli.gather import dynamics_warnings
+
     records = [quantity.to_dict() for quantity in node.outputs.result.quantities]
-    return json.dumps({"run": node.pk, "uuid": node.uuid, "material": node.label, "results": records}, indent=1)
+    run = {"run": node.pk, "uuid": node.uuid, "material": node.label}
+    return json.dumps(run | {"results": records, "warnings": dynamics_warnings(node)}, indent=1)
 
 
 def records_csv(quantities: Sequence[Quantity]) -> str:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from aiida_iontherm.physics.quantity import Quantity
+
+if TYPE_CHECKING:
+    from aiida_iontherm.physics.ions import DensityMap, JumpSites, Residence, VanHove
+    from aiida_iontherm.report.figures.nemd import NemdData
 
 NODE_KINDS = ("process", "calcfunction", "data")
 
@@ -99,7 +103,7 @@ class DosData:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MsdData:
-    """Mean-square displacement of one ion species at one temperature.
+    """Mean-square displacement of one species at one temperature.
 
     Attributes
     ----------
@@ -113,6 +117,8 @@ class MsdData:
         [n, 3] diagonal components in Angstrom^2.
     window_ps
         First and last lag of the fit of D in ps, or ``None`` where no fit was made.
+    mobile
+        Whether the species is that of the mobile ions, else it belongs to the framework.
     """
 
     ion: str
@@ -120,9 +126,155 @@ class MsdData:
     lags_ps: np.ndarray
     msd: np.ndarray
     window_ps: tuple[float, float] | None = None
+    mobile: bool = True
 
     def __post_init__(self) -> None:
         _check_shape("MsdData.msd", self.msd, (len(self.lags_ps), 3))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class VdosData:
+    """Vibrational density of states of a trajectory, by species and direction.
+
+    Attributes
+    ----------
+    temperature
+        In K.
+    frequencies_thz
+        [n] in THz.
+    by_species
+        Species -> [n] in states per THz, of all atoms of the species.
+    by_direction
+        Species -> [n, 3] along x, y and z; they add up to that of the species. Empty where it was not resolved.
+    """
+
+    temperature: float
+    frequencies_thz: np.ndarray
+    by_species: Mapping[str, np.ndarray]
+    by_direction: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.by_species:
+            raise ValueError("VdosData.by_species is empty: give at least one species, or leave the VDOS out")
+        for species, states in self.by_species.items():
+            _check_shape(f"VdosData.by_species[{species!r}]", states, (len(self.frequencies_thz),))
+        for species, states in self.by_direction.items():
+            _check_shape(f"VdosData.by_direction[{species!r}]", states, (len(self.frequencies_thz), 3))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HopsData:
+    """Where the mobile ions were in a run with hops, and how they moved.
+
+    Attributes
+    ----------
+    ion
+        Species.
+    temperature
+        In K.
+    density
+        Counts on a grid.
+    sites
+        Its maxima.
+    correlations
+        Van Hove functions.
+    hops
+        Number of hops seen.
+    residence
+        Of all sites together; ``None`` where it is not known.
+    """
+
+    ion: str
+    temperature: float
+    density: DensityMap
+    sites: JumpSites
+    correlations: VanHove
+    hops: int
+    residence: Residence | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class GreenKuboData:
+    """Running Green-Kubo integrals of the heat current at one temperature.
+
+    Attributes
+    ----------
+    temperature
+        In K.
+    lags_ps
+        [n] in ps.
+    kappa, uncertainty
+        [n, 3] along x, y and z in W/(m K), with one standard error.
+    window_ps
+        Lags over which the plateau is averaged.
+    others
+        Other estimates of the conductivity of the same run.
+    """
+
+    temperature: float
+    lags_ps: np.ndarray
+    kappa: np.ndarray
+    uncertainty: np.ndarray
+    window_ps: tuple[float, float]
+    others: Sequence[Quantity] = ()
+
+    def __post_init__(self) -> None:
+        shape = (len(self.lags_ps), 3)
+        _check_shape("GreenKuboData.kappa", self.kappa, shape)
+        _check_shape("GreenKuboData.uncertainty", self.uncertainty, shape)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BarrierData:
+    """Energy along one path of a migrating ion.
+
+    Attributes
+    ----------
+    label
+        Name of the path.
+    path_A, energies_ev
+        [images] length along the path in Angstrom, and energy over the start in eV.
+    curve_path_A, curve_ev
+        [n] interpolation with the forces.
+    converged
+        Whether the forces on the images are small enough.
+    """
+
+    label: str
+    path_A: np.ndarray
+    energies_ev: np.ndarray
+    curve_path_A: np.ndarray
+    curve_ev: np.ndarray
+    converged: bool
+
+    def __post_init__(self) -> None:
+        _check_shape("BarrierData.energies_ev", self.energies_ev, np.shape(self.path_A))
+        _check_shape("BarrierData.curve_ev", self.curve_ev, np.shape(self.curve_path_A))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class WellData:
+    """Energy of a crystal in which one ion is moved along a line.
+
+    Attributes
+    ----------
+    label
+        Site and direction.
+    displacements_A, energies_ev
+        [n] of the ion in Angstrom, and energy over the lowest in eV.
+    coefficients
+        [5] of the polynomial of fourth order in the displacement, constant first, in eV/Angstrom^k; its zero is that of
+        `energies_ev`.
+    """
+
+    label: str
+    displacements_A: np.ndarray
+    energies_ev: np.ndarray
+    coefficients: np.ndarray
+
+    def __post_init__(self) -> None:
+        _check_shape("WellData.energies_ev", self.energies_ev, np.shape(self.displacements_A))
+        _check_shape("WellData.coefficients", self.coefficients, (5,))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -356,8 +508,13 @@ class ReportInput:
         The results.
     published
         Mappings or records with the fields of `Published`.
-    kappa, spectral, convergence, dos, msd, parity, lifetimes, occupation, provenance
+    about
+        What was run: ``material``, a whole compound, or one calculation, ``green_kubo``, ``nemd`` or ``barrier``.
+        Figures that only others have are passed over in silence.
+    kappa, spectral, convergence, dos, msd, vdos, hops, green_kubo, nemd, barriers, wells, parity, lifetimes, occupation
         Data of the figures; ``None`` or empty leaves the figure out.
+    provenance
+        Likewise.
     absent
         Figure name -> sentence that says why it is left out, in place of the general one.
     process_tree
@@ -369,6 +526,7 @@ class ReportInput:
     structure_source: str
     protocol: str
     created: str
+    about: str = "material"
     structure_trust: str = ""
     protocol_note: str = ""
     package_versions: Mapping[str, str] = field(default_factory=dict)
@@ -381,6 +539,12 @@ class ReportInput:
     convergence: Sequence[ConvergenceData] = ()
     dos: DosData | None = None
     msd: Sequence[MsdData] = ()
+    vdos: Sequence[VdosData] = ()
+    hops: HopsData | None = None
+    green_kubo: GreenKuboData | None = None
+    nemd: NemdData | None = None
+    barriers: Sequence[BarrierData] = ()
+    wells: Sequence[WellData] = ()
     parity: ParityData | None = None
     lifetimes: LifetimeData | None = None
     occupation: OccupationData | None = None

@@ -125,7 +125,8 @@ def write_report(data: ReportInput, folder: Path) -> Path:
         table = data_folder / f"{kind.name}.csv"
         record = getattr(data, kind.field)
         if record is None or (isinstance(record, Sequence) and not record):
-            absent.append(AbsentFigure(kind.name, data.absent.get(kind.name, kind.absent)))
+            if data.about in kind.about:
+                absent.append(AbsentFigure(kind.name, data.absent.get(kind.name, kind.absent)))
             for path in (*paths.values(), table):
                 path.unlink(missing_ok=True)
             continue

@@ -16,9 +16,13 @@ from aiida_iontherm.physics.spectra.vdos import dos_from_correlations
 from aiida_iontherm.tasks.contract import PhysicsError, Task
 from aiida_iontherm.tasks.files import write_npz, write_structures
 from aiida_iontherm.tasks.md_input import Input
+from aiida_iontherm.tasks.trajectory_export import export_files
 
 DRIFT_SHARE = 0.02
 """Of the thermal energy: heating or cooling by the integrator within a run that is said to be too much."""
+
+SETTLED_PS = 2.0
+"""Lags by which vibrations have spread: before, any crystal that is being heated looks as if it moved on."""
 
 CURRENTS = ("heat_virial", "heat_convective", "mass_currents")
 
@@ -91,7 +95,7 @@ def write_run(
         "snapshots": len(snapshots),
         "max_force_ev_per_angstrom": largest,
         "planned_mb": sum(planned.values()) / 1e6,
-        "stored_mb": sum(path.stat().st_size for path in _written(task)) / 1e6,
+        "stored_mb": sum(path.stat().st_size for path in _written(task, task_input)) / 1e6,
         "warnings": [
             *_too_long_a_step(drift, steps, settings),
             *_moving_framework(arrays, supercell, task_input.mobile),
@@ -101,15 +105,15 @@ def write_run(
     }
 
 
-def _written(task: Task) -> list[Any]:
-    names = ("trajectory.npz", "currents.npz", "velocities.npz", "snapshots.extxyz")
+def _written(task: Task, task_input: Input) -> list[Any]:
+    exports = export_files(task_input.export, task_input.replicas).values()
+    names = ("trajectory.npz", "currents.npz", "velocities.npz", "snapshots.extxyz", *exports)
     return [task.folder / name for name in names if (task.folder / name).exists()]
 
 
 def _reduced(runs: Replicas, task_input: Input) -> dict[str, np.ndarray]:
     """Displacements of each replica; densities and velocity correlations of all together."""
     arrays = runs.reduced()
-    several = len(runs.runs) > 1
     several = len(runs.runs) > 1
     for name in ("msd_lags_ps", "msd_origins", "density_cell", "vacf_lags_ps"):
         if several and name in arrays:
@@ -170,6 +174,8 @@ def _moving_framework(arrays: dict[str, np.ndarray], supercell: Atoms, mobile: s
     # Longer lags than half of the run have few time origins.
     enough = arrays["msd_lags_ps"] <= 0.5 * arrays["msd_origins"][0] * arrays["msd_lags_ps"][0]
     lags = arrays["msd_lags_ps"][enough]
+    if len(lags) == 0 or lags[-1] < SETTLED_PS:
+        return []
     found = []
     for symbol in sorted(set(supercell.get_chemical_symbols()) - {mobile}):
         displacements = arrays[f"msd_{symbol}"].sum(axis=-1)

@@ -64,6 +64,10 @@ class Input(TaskInput):
     store_velocities: bool = Field(
         False, description="Store the velocities of all atoms every 8 fs or more often, for linewidths."
     )
+    export: list[Literal["extxyz", "lammps-dump", "hdf5"]] = Field(
+        default_factory=list,
+        description="Write positions of all atoms at position_interval_fs for other programs; not in npt.",
+    )
     max_force: float | None = Field(
         None, gt=0, description="Stop as unstable when a snapshot has a larger force, eV/Angstrom."
     )

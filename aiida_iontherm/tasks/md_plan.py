@@ -7,6 +7,7 @@ import math
 from aiida_iontherm.physics.dynamics import MdSettings
 from aiida_iontherm.physics.spectra.vdos import frames_for_resolution
 from aiida_iontherm.tasks.md_input import Input
+from aiida_iontherm.tasks.trajectory_export import FORMATS
 
 BLOCK_FS = 400.0
 """Between two points where a run can stop: short enough to stop soon, long enough for the neighbour list to pay."""
@@ -32,7 +33,8 @@ def md_settings(task_input: Input) -> MdSettings:
         return max(1, round(interval_fs / timestep))
 
     production = steps(task_input.production_ps * 1000)
-    position = steps(task_input.position_interval_fs) if task_input.mobile or task_input.displacements else 0
+    followed = task_input.mobile or task_input.displacements or task_input.export
+    position = steps(task_input.position_interval_fs) if followed else 0
     velocity = max(1, int(VELOCITY_INTERVAL_FS // timestep)) if task_input.vdos or task_input.store_velocities else 0
     current = steps(task_input.current_interval_fs) if task_input.current_interval_fs else 0
     thermo = steps(CELL_INTERVAL_FS) if task_input.ensemble == "npt" else 0
@@ -98,4 +100,6 @@ def planned_bytes(settings: MdSettings, task_input: Input, atoms: int, mobile: i
         "currents": rows(settings.current_stride) * 24 * (3 * species + 2),
         "cells": rows(settings.thermo_stride) * 8 * (9 + 10),
     }
+    for name in task_input.export:
+        planned[f"export as {name}"] = rows(settings.position_stride) * atoms * FORMATS[name].BYTES_PER_ATOM
     return {name: size * task_input.replicas for name, size in planned.items() if size}

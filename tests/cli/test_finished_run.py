@@ -10,7 +10,7 @@ from aiida.orm import load_group
 from ase.formula import Formula
 from click.testing import CliRunner
 
-from aiida_iontherm.cli.gather import gather
+from aiida_iontherm.cli.gather import dynamics_warnings, gather
 from aiida_iontherm.physics.quantity import Quantity
 
 pytestmark = pytest.mark.slow
@@ -99,7 +99,16 @@ def test_gathered_report(material_run):
     assert all(len(data.snapshots) == 2 for data in report.convergence)
     doubts = [line for line in report.warnings if "the force constants are not converged: snapshots from" in line]
     assert len(doubts) == sum(not data.converged for data in report.convergence)
-    assert [data.ion for data in report.msd] == ["Cu", "Cu"]
+    assert [(data.ion, data.temperature) for data in report.msd] == [
+        ("Cu", 200.0),
+        ("Au", 200.0),
+        ("Cu", 300.0),
+        ("Au", 300.0),
+    ]
+    assert [data.mobile for data in report.msd] == [True, False] * 2
+    # Nothing hops in this crystal, and the dynamics has nothing to complain of.
+    assert report.hops is None
+    assert dynamics_warnings(material_run) == []
     assert set(report.dos.by_species) == {"Cu", "Au"}
     assert len(report.parity.reference_energies) == len(training_set(material_run))
     assert report.occupation.n_critical >= 1

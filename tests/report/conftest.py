@@ -6,11 +6,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from aiida_iontherm.physics.heat import extrapolate_length, nemd
 from aiida_iontherm.physics.quantity import Quantity
 from aiida_iontherm.physics.units import H_EV_THZ, KB_EV
+from aiida_iontherm.report.figures.nemd import NemdData
 from aiida_iontherm.report.model import (
+    BarrierData,
     ConvergenceData,
     DosData,
+    GreenKuboData,
+    HopsData,
     KappaData,
     LifetimeData,
     MsdData,
@@ -21,7 +26,10 @@ from aiida_iontherm.report.model import (
     ProvenanceNode,
     ReportInput,
     SpectralData,
+    VdosData,
+    WellData,
 )
+from aiida_iontherm.report.motion import hops_data
 
 LI = "Li et al., Adv. Mater. (2025), doi:10.1002/adma.202513381"
 SIMONCELLI = "Simoncelli et al., Phys. Rev. X 12, 041011 (2022), https://doi.org/10.1103/PhysRevX.12.041011"
@@ -182,6 +190,145 @@ def displacement(temperature: float, slopes: tuple[float, float, float], rng: np
     return MsdData(ion="Cu", temperature=temperature, lags_ps=lags, msd=msd, window_ps=window)
 
 
+def framework(temperature: float, species: str, cage: float) -> MsdData:
+    lags = np.geomspace(0.1, 100.0, 60)
+    msd = np.outer(cage * temperature / 600.0 * (1 - np.exp(-lags / 0.4)), (1.0, 0.8, 1.1))
+    return MsdData(ion=species, temperature=temperature, lags_ps=lags, msd=msd, mobile=False)
+
+
+def vdos(temperature: float) -> VdosData:
+    frequencies = np.linspace(0.0, 12.0, 300)
+
+    def bells(*peaks: tuple[float, float, float]) -> np.ndarray:
+        return sum(a * np.exp(-0.5 * ((frequencies - m) / w) ** 2) for a, m, w in peaks)
+
+    soft = 1 - 0.0002 * temperature
+    directions = {
+        "Cs": np.stack([bells((1.2, 1.25 * soft, 0.28 + 0.02 * k)) for k in range(3)], axis=1),
+        "Cu": np.stack([bells((1.0, (0.9 + 0.2 * k) * soft, 0.3), (0.5, 3.4 * soft, 0.5)) for k in range(3)], axis=1),
+        "I": np.stack([bells((0.8, 1.0 * soft, 0.4), (1.0, (2.4 + 0.2 * k) * soft, 0.5)) for k in range(3)], axis=1),
+    }
+    return VdosData(
+        temperature=temperature,
+        frequencies_thz=frequencies,
+        by_species={name: values.sum(axis=1) for name, values in directions.items()},
+        by_direction=directions,
+    )
+
+
+def make_hopping_arrays(hops: bool = True) -> dict[str, np.ndarray]:
+    """Trajectory in which six copper ions vibrate on eight sites of a cube, and one of them hops to and fro."""
+    rng = np.random.default_rng(4)
+    sites = np.array([(i, j, k) for i in (0, 1) for j in (0, 1) for k in (0, 1)]) * 3.0 + 1.5
+    ideal = np.repeat(sites[None, :6], 400, axis=0)
+    if hops:
+        ideal[100:250, 5] = sites[7]
+        ideal[320:, 5] = sites[7]
+    drift = np.linspace(0, 0.5, 400)[:, None] * np.ones(3)
+    positions = ideal + rng.normal(0, 0.2, ideal.shape) + drift[:, None]
+    return {
+        "mobile_positions": positions.astype(np.float32),
+        "drift": drift,
+        "cell": 6.0 * np.eye(3),
+        "numbers": np.array([29] * 6 + [53] * 2),
+        "frame_interval_fs": np.array(40.0),
+    }
+
+
+def hops() -> HopsData:
+    data = hops_data(make_hopping_arrays(), 600.0, "Cu")
+    assert data is not None
+    return data
+
+
+def green_kubo(rng: np.random.Generator) -> GreenKuboData:
+    lags = np.linspace(0, 60.0, 3001)
+    values = np.array([0.31, 0.16, 0.35])
+    noise = rng.normal(0, 0.0035, (3001, 3)).cumsum(axis=0)
+    kappa = values * (1 - np.exp(-lags / 1.2))[:, None] + 0.1 * np.exp(-lags / 0.3)[:, None] * values + 0.3 * noise
+    kappa[0] = 0
+    error = 0.02 + 0.01 * np.sqrt(lags)[:, None] * np.ones(3)
+    names = {"kappa_green_kubo": 0.05, "kappa_cepstral": 0.02}
+    others = [
+        Quantity(
+            name=name,
+            value=float(value),
+            uncertainty=error,
+            unit="W/(m K)",
+            method="test",
+            converged=True,
+            temperature=600.0,
+            direction=direction,
+        )
+        for name, error in names.items()
+        for direction, value in zip(("x", "y", "z", "average"), (*values, values.mean()), strict=True)
+    ]
+    return GreenKuboData(
+        temperature=600.0, lags_ps=lags, kappa=kappa, uncertainty=error, window_ps=(5.0, 10.0), others=others
+    )
+
+
+def heat_exchange(rng: np.random.Generator) -> NemdData:
+    """Three lengths of a crystal with kappa = 1 W/(m K) and a mean free path of 25 Angstrom."""
+    cells = []
+    for length in (60.0, 120.0, 240.0):
+        slabs, kappa = 20, 1 / (1 + 50.0 / length)
+        x = np.arange(slabs)
+        distance = np.minimum(np.abs(x - slabs // 2), slabs - np.abs(x - slabs // 2)) * 2 * length / slabs
+        area, power = 400.0, 1.0
+        # 1 W/(m K) is 6.2415e-4 eV/(ps Angstrom K)
+        gradient = power / (2 * area) / (kappa * 6.2415e-4)
+        temperature = 300 + gradient * (distance - distance.mean())
+        atoms = np.full((200, slabs), 40.0)
+        kinetic = 3 * KB_EV * temperature * atoms * (1 + rng.normal(0, 0.003, (200, slabs)))
+        sign = np.where(x < slabs // 2, 1, -1)
+        current = sign * power / 2 * 2 * length / slabs * (1 + rng.normal(0, 0.1, (200, slabs)))
+        cells.append((length, np.stack([atoms, kinetic, current, 0.01 * current], axis=-1), area, power))
+    analysed = [
+        nemd(profile, np.diag([2 * length, area**0.5, area**0.5]), 0, power, 1.0)
+        for length, profile, area, power in cells
+    ]
+    line = extrapolate_length(
+        [cell.length_A for cell in analysed],
+        [cell.kappa for cell in analysed],
+        [cell.uncertainty for cell in analysed],
+    )
+    return NemdData(cells=analysed, extrapolation=line)
+
+
+def barriers() -> list[BarrierData]:
+    curve = np.linspace(0, 1, 101)
+    images = np.linspace(0, 1, 7)
+
+    def energy(x: np.ndarray, height: float, end: float) -> np.ndarray:
+        return height * np.sin(np.pi * x) ** 2 + end * x
+
+    return [
+        BarrierData(
+            label=label,
+            path_A=3.1 * images,
+            energies_ev=energy(images, height, end),
+            curve_path_A=3.1 * curve,
+            curve_ev=energy(curve, height, end),
+            converged=converged,
+        )
+        for label, height, end, converged in (("Cu1-Cu1_2.61", 0.21, 0.0, True), ("Cu1-Cu2_3.02", 0.34, 0.08, False))
+    ]
+
+
+def wells() -> list[WellData]:
+    x = np.linspace(-0.6, 0.6, 13)
+    return [
+        WellData(
+            label=f"Cu1 {direction}",
+            displacements_A=x,
+            energies_ev=np.polynomial.Polynomial(coefficients)(x),
+            coefficients=np.array(coefficients),
+        )
+        for direction, coefficients in (("[1 0 0]", (0, 0, 0.6, 0.1, 0.9)), ("[0 0 1]", (0, 0, 1.4, -0.4, 0.2)))
+    ]
+
+
 def parity(rng: np.random.Generator) -> ParityData:
     energies = -2.95 + rng.normal(0.0, 0.012, 120)
     forces = rng.normal(0.0, 0.45, 4800)
@@ -329,7 +476,18 @@ def make_report_input(**changes: Any) -> ReportInput:
         "kappa": data,
         "spectral": [spectral(300.0), spectral(600.0)],
         "dos": dos(),
-        "msd": [displacement(300.0, (0, 0, 0), rng), displacement(600.0, (9e-4, 4e-5, 2e-4), rng)],
+        "msd": [
+            displacement(300.0, (0, 0, 0), rng),
+            framework(300.0, "I", 0.3),
+            displacement(600.0, (9e-2, 4e-3, 2e-2), rng),
+            framework(600.0, "I", 0.3),
+        ],
+        "vdos": [vdos(300.0), vdos(600.0)],
+        "hops": hops(),
+        "green_kubo": green_kubo(rng),
+        "nemd": heat_exchange(rng),
+        "barriers": barriers(),
+        "wells": wells(),
         "convergence": convergence(),
         "parity": parity(rng),
         "lifetimes": lifetimes(rng),
@@ -351,3 +509,8 @@ def make_report_input(**changes: Any) -> ReportInput:
 @pytest.fixture(scope="session")
 def report_input() -> Callable[..., ReportInput]:
     return make_report_input
+
+
+@pytest.fixture(scope="session")
+def hopping_arrays() -> Callable[..., dict[str, np.ndarray]]:
+    return make_hopping_arrays

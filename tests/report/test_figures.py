@@ -1,5 +1,7 @@
 """Each figure returns the numbers it shows."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -88,11 +90,63 @@ def test_no_lifetime_to_draw():
         lifetimes(data)
 
 
-def test_msd_of_several_species_fills_rows_of_panels(report_input):
-    records = list(report_input().msd) * 2
-    figure, columns = BY_NAME["msd"].draw(records)
-    assert len(figure.axes) == 4
-    np.testing.assert_array_equal(columns["msd_x_A2"], np.concatenate([record.msd[:, 0] for record in records]))
+def test_msd_has_a_panel_for_each_temperature_and_shows_all_species(report_input):
+    records = list(report_input().msd)
+    figure, columns = BY_NAME["msd"].draw([*records, *(replace(r, temperature=900.0) for r in records[2:])])
+    assert [ax.get_title() for ax in figure.axes] == ["300 K", "600 K", "900 K"]
+    # three directions of copper, the mean of iodine, the slope of diffusion
+    assert [len(ax.lines) for ax in figure.axes] == [5, 5, 5]
+    assert [len(ax.patches) for ax in figure.axes] == [0, 1, 1]
+    framework = records[3]
+    drawn = figure.axes[1].lines[3]
+    np.testing.assert_allclose(drawn.get_ydata(), framework.msd.mean(axis=1))
+    assert set(columns["species"]) == {"Cu", "I"}
+    np.testing.assert_array_equal(columns["msd_x_A2"][:201], records[0].msd[:, 0])
+    assert "must stay flat" in BY_NAME["msd"].describe(records).text
+
+
+def test_msd_of_atoms_that_are_held(report_input):
+    held = replace(report_input().msd[1], msd=np.zeros((60, 3)))
+    figure, _ = BY_NAME["msd"].draw([held])
+    figure.canvas.draw()
+    assert "Sum over the directions at the longest lag: I 0" in BY_NAME["msd"].describe([held]).text
+
+
+def test_directions_of_vibrations_lie_on_the_whole_where_they_are_alike(report_input):
+    record = report_input().vdos[0]
+    alike = replace(record, by_direction={name: np.outer(v, np.ones(3)) / 3 for name, v in record.by_species.items()})
+    figure, columns = BY_NAME["vdos"].draw([alike])
+    assert [ax.get_title() for ax in figure.axes] == ["Cs, 300 K", "Cu, 300 K", "I, 300 K"]
+    for ax, states in zip(figure.axes, record.by_species.values(), strict=True):
+        for line in ax.lines:
+            np.testing.assert_allclose(line.get_ydata(), states)
+    np.testing.assert_allclose(columns["Cu_x_states_per_THz"], record.by_species["Cu"] / 3)
+    plain = replace(record, by_direction={})
+    figure, columns = BY_NAME["vdos"].draw([plain])
+    assert [len(ax.lines) for ax in figure.axes] == [1, 1, 1]
+    assert np.isnan(columns["Cu_x_states_per_THz"]).all()
+
+
+def test_running_integral_shows_the_estimates(report_input):
+    data = report_input().green_kubo
+    caption = BY_NAME["running_integral"].describe(data)
+    # of three directions: 0.31, 0.16, 0.35
+    assert "cepstral 0.273 ± 0.020" in caption.text
+    average = replace(data, others=[q for q in data.others if q.direction == "average"])
+    figure, _ = BY_NAME["running_integral"].draw(average)
+    for ax in figure.axes:
+        assert len(ax.containers) == 2
+    # the noise beyond the window does not set the scale
+    assert figure.axes[0].get_ylim()[1] < 0.6
+
+
+def test_profiles_that_are_not_converged_are_open(report_input):
+    figure, columns = BY_NAME["barriers"].draw(report_input().barriers)
+    faces = [ax.lines[1].get_markerfacecolor() for ax in figure.axes]
+    assert faces[0] != "white"
+    assert faces[1] == "white"
+    assert (columns["kind"] == "image").sum() == 14
+    assert "Cu1-Cu1_2.61 0.210 eV" in BY_NAME["barriers"].describe(report_input().barriers).text
 
 
 def test_occupation_tail_is_the_sum_of_the_bars(report_input):

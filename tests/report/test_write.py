@@ -12,6 +12,9 @@ from aiida_iontherm.report.figures import FIGURES
 from aiida_iontherm.report.page import duration, formula_html, linked, verdict_sentence
 from aiida_iontherm.report.write import write_atomically, write_report
 
+SINGLE = ("kappa", "dos", "hops", "green_kubo", "nemd", "parity", "lifetimes", "occupation", "provenance")
+SEVERAL = ("spectral", "convergence", "msd", "vdos", "barriers", "wells")
+
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 
 
@@ -125,11 +128,9 @@ def test_what_is_missing_is_left_out_with_a_reason(tmp_path, report_input):
     stale = tmp_path / "figures" / "parity.png"
     stale.parent.mkdir()
     stale.write_bytes(b"from an earlier run")
-    empty = dict.fromkeys(("kappa", "dos", "parity", "lifetimes", "occupation", "provenance"))
+    empty = dict.fromkeys(SINGLE)
     reason = "No parity plot: the potential of Li et al. was given."
-    data = report_input(
-        **empty, spectral=(), convergence=(), msd=[], quantities=(), published=(), absent={"parity": reason}
-    )
+    data = report_input(**empty, **dict.fromkeys(SEVERAL, ()), quantities=(), published=(), absent={"parity": reason})
     page = Page(write_report(data, tmp_path).read_text(encoding="utf-8"))
     assert not stale.exists()
     assert not page.images
@@ -139,14 +140,22 @@ def test_what_is_missing_is_left_out_with_a_reason(tmp_path, report_input):
     assert "comparison" not in page.ids
 
 
+def test_a_report_of_one_calculation_is_silent_of_others(tmp_path, report_input):
+    nothing = dict.fromkeys(SINGLE) | dict.fromkeys(SEVERAL, ())
+    some = {"wells": report_input().wells}
+    page = Page(write_report(report_input(**nothing | some, about="barrier", protocol=""), tmp_path).read_text("utf-8"))
+    assert [image["alt"] for image in page.images] == ["Energy of an ion moved along Cu1 [1 0 0] and Cu1 [0 0 1]."]
+    assert "No energy along a path" in page.text
+    assert "No conductivity by channel" not in page.text
+    assert "· protocol" not in page.text
+
+
 def test_text_from_outside_is_escaped(tmp_path, report_input):
-    empty = dict.fromkeys(("kappa", "dos", "parity", "lifetimes", "occupation", "provenance"))
+    empty = dict.fromkeys(SINGLE)
     hostile = "<script>alert(1)</script>"
     data = report_input(
         **empty,
-        spectral=(),
-        convergence=(),
-        msd=(),
+        **dict.fromkeys(SEVERAL, ()),
         published=(),
         title=hostile,
         formula=hostile,

@@ -12,31 +12,82 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from aiida_iontherm.report.figures.barriers import (
+    barrier_profiles,
+    describe_barrier_profiles,
+    describe_ion_wells,
+    ion_wells,
+)
 from aiida_iontherm.report.figures.caption import Caption
 from aiida_iontherm.report.figures.channels import describe_kappa_by_channel, kappa_by_channel
 from aiida_iontherm.report.figures.convergence import convergence, describe_convergence
 from aiida_iontherm.report.figures.density_of_states import describe_dos_by_species, dos_by_species
 from aiida_iontherm.report.figures.displacement import describe_msd, msd
+from aiida_iontherm.report.figures.hops import (
+    describe_hops_free_energy,
+    describe_hops_van_hove,
+    hops_free_energy,
+    hops_van_hove,
+)
+from aiida_iontherm.report.figures.nemd import describe_nemd, nemd_profiles
 from aiida_iontherm.report.figures.potential import describe_parity, parity
 from aiida_iontherm.report.figures.quanta import describe_occupation, occupation
 from aiida_iontherm.report.figures.regimes import describe_lifetimes, lifetimes
+from aiida_iontherm.report.figures.running_integral import describe_running_integral, running_integral
 from aiida_iontherm.report.figures.spectrum import describe_spectral_kappa, spectral_kappa
 from aiida_iontherm.report.figures.tree import describe_provenance, provenance
+from aiida_iontherm.report.figures.vibrations import describe_vdos, vdos
 from aiida_iontherm.report.style import Columns
 
 
 @dataclass(frozen=True)
 class FigureKind:
-    """A figure: file name, field of `ReportInput` it draws, how it is drawn and described, why it may be missing."""
+    """A figure: file name, field of `ReportInput` it draws, how it is drawn and described, why it may be missing.
+
+    Where it is missing, that is said in reports about what is named in `about`, see `ReportInput`.
+    """
 
     name: str
     field: str
     draw: Callable[[Any], tuple[Figure, Columns]]
     describe: Callable[[Any], Caption]
     absent: str
+    about: tuple[str, ...] = ("material",)
 
 
 FIGURES = (
+    FigureKind(
+        "running_integral",
+        "green_kubo",
+        running_integral,
+        describe_running_integral,
+        "No running integral: there is no heat current of equilibrium dynamics.",
+        ("green_kubo",),
+    ),
+    FigureKind(
+        "nemd",
+        "nemd",
+        nemd_profiles,
+        describe_nemd,
+        "No profile of the temperature: no run with heat exchange can be used.",
+        ("nemd",),
+    ),
+    FigureKind(
+        "barriers",
+        "barriers",
+        barrier_profiles,
+        describe_barrier_profiles,
+        "No energy along a path: only lines through a site were scanned, or no path was finished.",
+        ("barrier",),
+    ),
+    FigureKind(
+        "wells",
+        "wells",
+        ion_wells,
+        describe_ion_wells,
+        "No wells of ions: paths were looked for, not lines through a site.",
+        ("barrier",),
+    ),
     FigureKind(
         "kappa_by_channel",
         "kappa",
@@ -81,6 +132,27 @@ FIGURES = (
         "No mean-square displacement: this run followed no mobile ions with molecular dynamics.",
     ),
     FigureKind(
+        "vdos",
+        "vdos",
+        vdos,
+        describe_vdos,
+        "No vibrations of the trajectory: velocities were not correlated (setting dynamics.vdos).",
+    ),
+    FigureKind(
+        "free_energy",
+        "hops",
+        hops_free_energy,
+        describe_hops_free_energy,
+        "No map of the free energy: no ion was seen to hop.",
+    ),
+    FigureKind(
+        "van_hove",
+        "hops",
+        hops_van_hove,
+        describe_hops_van_hove,
+        "No van Hove functions: no ion was seen to hop.",
+    ),
+    FigureKind(
         "occupation",
         "occupation",
         occupation,
@@ -101,6 +173,7 @@ FIGURES = (
         provenance,
         describe_provenance,
         "No provenance graph: the results were not read from a database.",
+        ("material", "green_kubo", "nemd", "barrier"),
     ),
 )
 """All figures in the order of the page."""

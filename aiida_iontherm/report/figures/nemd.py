@@ -123,7 +123,6 @@ def _line(ax: Axes, fit: LengthExtrapolation) -> None:
         ax.errorbar([0], [fit.intercept], yerr=[np.sqrt(fit.covariance[0, 0])], fmt="D", color=ACCENT, ms=5, capsize=2)
     ax.set_xlim(-0.03 * x[-1], x[-1])
     ax.locator_params(axis="x", nbins=5)
-    ax.locator_params(axis="x", nbins=5)
     ax.set_xlabel("1/L (1/Å)")
     ax.set_ylabel("1/κ (m K/W)")
     ax.set_title("extrapolation")
