@@ -11,7 +11,7 @@ demo: $(VENV)/.demo
 	$(BIN)/iontherm run CsCu2I3 --protocol demo
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --durations=40
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

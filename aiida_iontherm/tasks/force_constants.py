@@ -36,7 +36,7 @@ from aiida_iontherm.tasks.files import read_npz, read_structures, write_npz
 HOP_DISTANCE = 1.2
 """In Angstrom: an atom whose mean is farther than this from its site has left it."""
 
-MAX_LEFT_OUT = 2 / 3
+MAX_LEFT_OUT = 0.8
 """Of the snapshots. Between hops the crystal vibrates around its sites; where it hardly does so there are none."""
 
 SHORTER = (0.8, 0.9)
@@ -91,8 +91,8 @@ def run(task: Task, task_input: Input) -> dict[str, Any]:
         left_out = everything - len(snapshots)
         if left_out > MAX_LEFT_OUT * everything:
             raise PhysicsError(
-                f"ions hop at this temperature: at most {len(snapshots)} of {everything} snapshots on end have all "
-                "atoms on their sites, too few to expand around these; take snapshots at a lower temperature"
+                f"ions hop at this temperature: only {len(snapshots)} of {everything} snapshots have all atoms on "
+                "their sites, too few to expand around these; take snapshots at a lower temperature"
             )
         mean, farthest = mean_structure(unitcell, task_input.supercell, snapshots)
     except ValueError as error:

@@ -203,14 +203,14 @@ def test_an_ion_that_hops_late_is_no_convergence(make_folder, argon_md, argon):
 
 
 def test_hopping_ions_have_no_sites(folder, argon_md, argon):
-    """One atom spends half of the time on a site 3 Angstrom away."""
+    """One atom spends nearly all of the time on a site 3 Angstrom away."""
     trajectory = argon_md.arrays("trajectory.npz")
-    trajectory["snapshots"][len(trajectory["snapshots"]) // 2 :, 7] += [3.0, 0.0, 0.0]
+    trajectory["snapshots"][1:, 7] += [3.0, 0.0, 0.0]
     folder.give({"supercell": [2, 2, 2], "cutoffs": [4.9, 4.0], "blocks": 2}, structure=argon)
     np.savez(folder.path / "trajectory.npz", **trajectory)
     assert folder.run("force-constants") == EXIT_PHYSICS
     assert "ions hop" in folder.output["message"]
-    assert "at most 2 of 12 snapshots" in folder.output["message"]
+    assert "only 0 of 12 snapshots" in folder.output["message"]
 
 
 @pytest.mark.parametrize(

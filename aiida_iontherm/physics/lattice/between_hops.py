@@ -1,4 +1,4 @@
-"""Which snapshots of a trajectory show a crystal whose atoms are all on their sites."""
+"""Snapshots of a trajectory in which every atom vibrates around its own site."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 
-def between_hops(displacements: ArrayLike, distance: float, window: int = 8) -> slice:
-    """Longest stretch of snapshots in which no atom has left its site.
+def between_hops(displacements: ArrayLike, distance: float, window: int = 8) -> NDArray[np.bool_]:
+    """Find the snapshots in which no atom has left its site; ions that hop often come back.
 
-    An atom has left when its mean over some snapshots is far from its site: a vibration averages out, a hop stays.
+    An atom has left when its mean over the snapshots around is far from its site: a vibration averages out, a hop not.
 
     Parameters
     ----------
@@ -19,30 +19,18 @@ def between_hops(displacements: ArrayLike, distance: float, window: int = 8) -> 
     distance
         Of a mean from the site, in Angstrom, above which an atom has left.
     window
-        Snapshots in a mean. All snapshots of a mean that is too far are left out.
+        Number of snapshots in a mean; all of them where there are fewer.
 
     Returns
     -------
-    slice of the snapshots; all of them where nothing hops, an empty one where an atom is away all the time.
+    [m], true where all atoms are on their sites.
     """
     moved = np.asarray(displacements, dtype=float)
     count = len(moved)
     width = min(window, count)
     sums = np.concatenate([np.zeros((1, *moved.shape[1:])), np.cumsum(moved, axis=0)])
     means = (sums[width:] - sums[:-width]) / width
-    away = (np.linalg.norm(means, axis=2) > distance).any(axis=1)
-    # A mean stands for all the snapshots it is made of: one is good if all means it is in are.
-    bad = np.zeros(count, dtype=bool)
-    for start in np.flatnonzero(away):
-        bad[start : start + width] = True
-    return _longest(~bad)
-
-
-def _longest(good: NDArray[np.bool_]) -> slice:
-    """Return the longest run of true values; the first one of several."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], good, [False]]).astype(int)))
-    if not len(edges):
-        return slice(0, 0)
-    starts, ends = edges[::2], edges[1::2]
-    best = int(np.argmax(ends - starts))
-    return slice(int(starts[best]), int(ends[best]))
+    on_site = (np.linalg.norm(means, axis=2) <= distance).all(axis=1)
+    # Each snapshot is judged by the mean it is in the middle of, the first and last ones by the nearest there is.
+    centred = np.clip(np.arange(count) - width // 2, 0, len(on_site) - 1)
+    return np.asarray(on_site[centred])
