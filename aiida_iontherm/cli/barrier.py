@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,13 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aiida_iontherm.cli.common import UserError, json_option, user_errors
+from aiida_iontherm.cli.task_run import run_in_folder
 
 if TYPE_CHECKING:
     from ase import Atoms
-
-INTERVAL = 0.5
-QUIET_SECONDS = 15.0
-"""Without a terminal the state is printed at most this often."""
 
 MIN_EXTENT_A, MAX_ATOMS = 9.0, 200
 """Of the supercell, where none is given."""
@@ -76,7 +69,7 @@ def barrier(structure: str, only_list: bool, output: Path | None, as_json: bool,
     task_input = _task_input(loaded.atoms, mobile, options)
     folder = output or Path.cwd() / f"iontherm-barrier-{loaded.name}"
     _fill(folder, task_input, loaded.atoms, options["potential"], options["path_file"])
-    results = _run(folder)
+    results = run_in_folder("barrier", folder, "barriers.npz")
     for remark in results["remarks"]:
         click.echo(f"note: {remark}", err=True)
     if as_json:
@@ -224,52 +217,6 @@ def _fill(
             raise UserError(f"{path_file.name} is not a path that ASE can read: {error}") from error
         write_structures(folder / "path.extxyz", frames)
     write_json(given, task_input)
-
-
-def _run(folder: Path) -> dict[str, Any]:
-    """Run the task in the folder, showing how far it is; what an earlier run finished is taken as it is."""
-    output = folder / "output.json"
-    if output.exists() and (folder / "barriers.npz").exists():
-        record = json.loads(output.read_text(encoding="utf-8"))
-        if record["exit_code"] == 0:
-            return record["results"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "aiida_iontherm.tasks.cli", "barrier"],
-        cwd=folder,
-        stderr=subprocess.DEVNULL,
-        # Ctrl-C belongs to this process, which asks the task to write its checkpoint.
-        start_new_session=True,
-    )
-    try:
-        _follow(process, folder)
-    except KeyboardInterrupt:
-        process.send_signal(signal.SIGTERM)
-        click.echo("\nstopping after the step that is being computed ...", err=True)
-        process.wait()
-    if not output.exists():
-        raise UserError(f"the task ended without a word: run `iontherm-task barrier` in {folder}")
-    record = json.loads(output.read_text(encoding="utf-8"))
-    if record["exit_code"] != 0:
-        raise UserError(record["message"])
-    return record["results"]
-
-
-def _follow(process: subprocess.Popen[bytes], folder: Path) -> None:
-    from aiida_iontherm.cli.progress import in_words, last_line, width
-
-    interactive = sys.stderr.isatty()
-    printed, said = time.monotonic(), ""
-    while process.poll() is None:
-        time.sleep(INTERVAL)
-        progress = last_line(folder / "progress.jsonl")
-        line = in_words(progress) if progress else ""
-        if interactive:
-            click.echo("\r\x1b[K" + line[: width()], nl=False, err=True)
-        elif line != said and time.monotonic() - printed > QUIET_SECONDS:
-            click.echo(line, err=True)
-            printed, said = time.monotonic(), line
-    if interactive:
-        click.echo("\r\x1b[K", nl=False, err=True)
 
 
 def _console() -> Any:

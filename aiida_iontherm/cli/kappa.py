@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
-import time
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,16 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aiida_iontherm.cli.common import UserError, json_option, user_errors
+from aiida_iontherm.cli.task_run import run_in_folder
 
 if TYPE_CHECKING:
     import numpy as np
 
     from aiida_iontherm.physics.lattice.estimate import ConductivityEstimate
     from aiida_iontherm.physics.quantity import Quantity
-
-INTERVAL = 0.5
-QUIET_SECONDS = 15.0
-"""Without a terminal the state is printed at most this often."""
 
 MESH_LENGTH, COARSE_MESH_LENGTH = 60.0, 40.0
 """In Angstrom, where nothing is said: a start, whose error is told."""
@@ -72,7 +65,7 @@ def kappa(directory: Path, output: Path | None, as_json: bool, **options: Any) -
     statistics = "classical" if options.pop("classical") else "quantum"
     task_input, crystal, table = _prepare(directory, options, remark)
     _fill(folder, task_input, crystal, table)
-    results = _run(folder)
+    results = run_in_folder("lattice-conductivity", folder, "phonons.npz")
     _, quantities = _report(folder, directory, results, task_input, statistics, remarks)
     if as_json:
         records = [quantity.to_dict() for quantity in quantities]
@@ -204,52 +197,6 @@ def _same(one: dict[str, np.ndarray], two: dict[str, np.ndarray]) -> bool:
         return a.shape == b.shape and bool(np.allclose(a, b, rtol=_SAME, atol=_SAME))
 
     return one.keys() == two.keys() and all(close(np.asarray(one[name]), np.asarray(two[name])) for name in one)
-
-
-def _run(folder: Path) -> dict[str, Any]:
-    """Run the task in the folder, showing how far it is; what an earlier run finished is taken as it is."""
-    output = folder / "output.json"
-    if output.exists() and (folder / "phonons.npz").exists():
-        record = json.loads(output.read_text(encoding="utf-8"))
-        if record["exit_code"] == 0:
-            return record["results"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "aiida_iontherm.tasks.cli", "lattice-conductivity"],
-        cwd=folder,
-        stderr=subprocess.DEVNULL,
-        # Ctrl-C belongs to this process, which asks the task to write its checkpoint.
-        start_new_session=True,
-    )
-    try:
-        _follow(process, folder)
-    except KeyboardInterrupt:
-        process.send_signal(signal.SIGTERM)
-        click.echo("\nstopping after the point that is being computed ...", err=True)
-        process.wait()
-    if not output.exists():
-        raise UserError(f"the task ended without a word: run `iontherm-task lattice-conductivity` in {folder}")
-    record = json.loads(output.read_text(encoding="utf-8"))
-    if record["exit_code"] != 0:
-        raise UserError(record["message"])
-    return record["results"]
-
-
-def _follow(process: subprocess.Popen[bytes], folder: Path) -> None:
-    from aiida_iontherm.cli.progress import in_words, last_line, width
-
-    interactive = sys.stderr.isatty()
-    printed, said = time.monotonic(), ""
-    while process.poll() is None:
-        time.sleep(INTERVAL)
-        progress = last_line(folder / "progress.jsonl")
-        line = in_words(progress) if progress else ""
-        if interactive:
-            click.echo("\r\x1b[K" + line[: width()], nl=False, err=True)
-        elif line != said and time.monotonic() - printed > QUIET_SECONDS:
-            click.echo(line, err=True)
-            printed, said = time.monotonic(), line
-    if interactive:
-        click.echo("\r\x1b[K", nl=False, err=True)
 
 
 def _warnings(remarks: list[str], source: str) -> list[str]:

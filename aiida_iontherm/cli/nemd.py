@@ -85,7 +85,7 @@ def nemd(
     runs = []
     for folder in folders:
         click.echo(f"{folder.name}:", err=True)
-        run_in_folder("nemd", folder)
+        run_in_folder("nemd", folder, "profile.npz")
         runs.append(HeatExchangeRun.read(folder / "profile.npz"))
     _report(_analyse(runs, options), loaded.name, output, options["plot"], as_json)
 

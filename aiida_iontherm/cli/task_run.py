@@ -19,8 +19,10 @@ QUIET_SECONDS = 15.0
 """Without a terminal the state is printed at most this often."""
 
 
-def run_in_folder(task: str, folder: Path) -> dict[str, Any]:
+def run_in_folder(task: str, folder: Path, result: str) -> dict[str, Any]:
     """Run a task whose input lies in the folder and return its results; those of a finished run are read.
+
+    A run is taken as finished if the file of its result is still there.
 
     Raises
     ------
@@ -28,7 +30,7 @@ def run_in_folder(task: str, folder: Path) -> dict[str, Any]:
         If the task does not finish; its message says why.
     """
     output = folder / "output.json"
-    if output.exists():
+    if output.exists() and (folder / result).exists():
         record = json.loads(output.read_text(encoding="utf-8"))
         if record["exit_code"] == 0:
             return record["results"]
