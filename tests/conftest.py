@@ -116,7 +116,7 @@ TINY = {
         "radial_size": 6,
         "max_iterations": 30,
         "max_rounds": 1,
-        "explore_temperatures": [500],
+        "explore_temperatures": [700],
         "explore_volumes": [1.0],
         "explore_ps": [0.4],
         "test_frames": 4,

@@ -1,6 +1,7 @@
 """Call commands in this process, or in one of their own with an AiiDA of its own."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -40,6 +41,11 @@ def refuse(call: Callable[..., Result], task_code: Any) -> Callable[..., str]:
     return check
 
 
+def _heed_interrupts() -> None:
+    """Undo what a shell does to jobs in the background: they are started with interrupts ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Shell:
     """The installed commands with an AiiDA configuration of their own."""
 
@@ -56,6 +62,7 @@ class Shell:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=_heed_interrupts,
             **options,
         )
 

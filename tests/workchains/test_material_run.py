@@ -139,13 +139,13 @@ def test_outputs(material_run):
 
 
 def test_record_of_the_active_learning(material_run):
-    """One round at 500 K, the edge of the training set: the run meets what the potential does not know, and learns."""
+    """One round at 700 K, beyond the training set: the run meets what the potential does not know, and learns."""
     learning = material_run.outputs.active_learning.get_dict()
     assert learning["converged"] is False
     assert learning["reason"] == "the limit of 1 rounds was reached"
     (record,) = learning["rounds"]
     (run,) = record["runs"]
-    assert (run["temperature"], run["volume_scaling"]) == (500.0, 1.0)
+    assert (run["temperature"], run["volume_scaling"]) == (700.0, 1.0)
     assert 3 < run["max_grade"] == record["max_grade"]
     assert record["candidates"] >= record["selected"]
     assert record["max_grade_after_selection"] <= 3
@@ -182,7 +182,7 @@ def test_provenance_tree(material_run):
         "potential": {
             "reference_set": {},
             "train_0": {},
-            "explore_1_T500_V1": {},
+            "explore_1_T700_V1": {},
             "select_1": {},
             "label_1": {},
             "train_1": {},

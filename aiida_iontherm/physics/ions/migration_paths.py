@@ -357,11 +357,7 @@ def distinct_sites(atoms: Atoms, mobile: str, symprec_A: float = SYMPREC_A) -> d
         If there is no mobile ion, or no symmetry is found.
     """
     ions = _mobile_ions(atoms, mobile)
-    dataset = spglib.get_symmetry_dataset(
-        (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers), symprec=symprec_A
-    )
-    if dataset is None:
-        raise ValueError("no symmetry is found for this cell: look for atoms on top of each other")
+    dataset = _symmetry(atoms, symprec_A)
     kinds = list(dict.fromkeys(int(k) for k in dataset.crystallographic_orbits[ions]))
     if len(kinds) == 1:
         return {mobile: kinds[0]}
@@ -384,6 +380,18 @@ def _nearest_atom(atoms: Atoms, place: NDArray[np.float64]) -> tuple[int, float]
     return nearest, float(distances[nearest])
 
 
+def _symmetry(atoms: Atoms, symprec_A: float) -> spglib.SpglibDataset:
+    """Space group of a crystal; spglib says that there is none by an exception or by ``None``, as it was set."""
+    cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
+    try:
+        dataset = spglib.get_symmetry_dataset(cell, symprec=symprec_A)
+    except spglib.SpglibError:
+        dataset = None
+    if dataset is None:
+        raise ValueError("no symmetry is found for this cell: look for atoms on top of each other")
+    return dataset
+
+
 def _primitive(
     atoms: Atoms, symprec_A: float
 ) -> tuple[Atoms, NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
@@ -392,9 +400,7 @@ def _primitive(
     A cell of an odd shape has fewer operations than its crystal: those that map its lattice on itself.
     """
     crystal = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
-    dataset = spglib.get_symmetry_dataset(crystal, symprec=symprec_A)
-    if dataset is None:
-        raise ValueError("no symmetry is found for this cell: look for atoms on top of each other")
+    dataset = _symmetry(atoms, symprec_A)
     members = np.unique(dataset.mapping_to_primitive, return_index=True)[1]
     primitive = Atoms(
         numbers=atoms.numbers[members], positions=atoms.positions[members], cell=dataset.primitive_lattice, pbc=True
