@@ -37,6 +37,7 @@ class ForceConstantsCalculation(TaskCalculation):
     """Fit force constants of second order and, with as many cutoffs (Angstrom), of third and fourth order."""
 
     TASK = "force-constants"
+    CACHE_VERSION = 2  # 2: snapshots after ions have come back count
     RETRIEVE = ("force_constants.npz",)
 
     @classmethod

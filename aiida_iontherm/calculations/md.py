@@ -37,6 +37,7 @@ class MdCalculation(TaskCalculation):
     """Equilibration and production of one supercell at one temperature (K), times in ps."""
 
     TASK = "md"
+    CACHE_VERSION = 2  # 2: the drift is that of the framework; displacements of all species
     RETRIEVE = ("trajectory.npz", "snapshots.extxyz", "candidates.extxyz", "currents.npz")
 
     @classmethod
