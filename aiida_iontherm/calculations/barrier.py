@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from aiida.common.folders import Folder
 from aiida.engine import CalcJobProcessSpec
 from aiida.orm import ArrayData, StructureData
@@ -79,13 +78,6 @@ class BarrierParser(TaskParser):
     def parse_files(self, results: dict[str, Any]) -> None:
         """Read the records, the profiles and the images."""
         self.out("result", ResultData([Quantity.from_dict(record) for record in results.pop("quantities")]))
-        profiles = ArrayData()
-        with (
-            self.retrieved.base.repository.open("barriers.npz", "rb") as stream,
-            np.load(stream, allow_pickle=False) as archive,
-        ):
-            for name in archive.files:
-                profiles.set_array(name, archive[name])
-        self.out("profiles", profiles)
+        self.out("profiles", self.array_node("barriers.npz"))
         if "barriers" in results:
             self.out("paths", self.file_node(ConfigurationsData, "paths.extxyz"))

@@ -6,11 +6,12 @@ import json
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+import numpy as np
 from aiida.common.datastructures import CalcInfo, CodeInfo
 from aiida.common.exceptions import ValidationError
 from aiida.common.folders import Folder
 from aiida.engine import CalcJob, CalcJobProcessSpec, ExitCode, ProcessSpec
-from aiida.orm import Dict, RemoteData, SinglefileData, StructureData
+from aiida.orm import ArrayData, Dict, RemoteData, SinglefileData, StructureData
 from aiida.parsers import Parser
 
 from aiida_iontherm.data import ConfigurationsData, PotentialData
@@ -163,4 +164,15 @@ class TaskParser(Parser):
         with self.retrieved.base.repository.open(filename, "rb") as stream:
             node = node_class(stream, filename=filename, **kwargs)
         node._validate()  # a broken file is this job's failure, not an exception when the node is stored
+        return node
+
+    def array_node(self, filename: str) -> ArrayData:
+        """Make a node of the arrays in one retrieved .npz file."""
+        node = ArrayData()
+        with (
+            self.retrieved.base.repository.open(filename, "rb") as stream,
+            np.load(stream, allow_pickle=False) as archive,
+        ):
+            for name in archive.files:
+                node.set_array(name, archive[name])
         return node

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from aiida.common.folders import Folder
 from aiida.engine import CalcJobProcessSpec, calcfunction
 from aiida.orm import ArrayData, Dict, StructureData
@@ -45,14 +44,7 @@ class NemdParser(TaskParser):
     def parse_files(self, results: dict[str, Any]) -> None:
         """Read the record and the profile."""
         self.out("result", ResultData([Quantity.from_dict(record) for record in results.pop("quantities")]))
-        profile = ArrayData()
-        with (
-            self.retrieved.base.repository.open("profile.npz", "rb") as stream,
-            np.load(stream, allow_pickle=False) as archive,
-        ):
-            for name in archive.files:
-                profile.set_array(name, archive[name])
-        self.out("profile", profile)
+        self.out("profile", self.array_node("profile.npz"))
 
 
 @calcfunction

@@ -70,18 +70,17 @@ def run(task: Task, task_input: Input) -> dict[str, Any]:
     so that no plane of atoms lies at the face of a slab.
     """
     try:
-        supercell, potential, settings = _prepare(task, task_input)
+        supercell, potential, settings, exchange = _prepare(task, task_input)
         dynamics = CompiledDynamics(supercell, potential, settings, np.empty(0, dtype=np.int64))
     except ValueError as error:
         raise InputError(str(error)) from error
-    exchange = settings.heat_exchange
-    assert exchange is not None  # noqa: S101 - _prepare sets it
+    profile_mb = (settings.blocks - settings.equilibration_blocks) * exchange.slabs * 4 * 8 / 1e6
     what = f"NEMD {task_input.temperature:g} K, {len(supercell)} atoms"
     saved = task.checkpoint()
     if saved is not None:
         dynamics.restore(*saved)
     else:
-        task.progress(what, 0, settings.blocks, profile_mb=_size_mb(settings))
+        task.progress(what, 0, settings.blocks, profile_mb=profile_mb)
     while not dynamics.finished:
         try:
             dynamics.run_block()
@@ -121,7 +120,7 @@ def run(task: Task, task_input: Input) -> dict[str, Any]:
         "production_ps": len(produced) * measured.block_ps,
         "energy_drift_ev_per_atom_ns": float(drift),
         "profile_blocks": len(measured.profile),
-        "profile_mb": _size_mb(settings),
+        "profile_mb": profile_mb,
         **figures(result),
         "quantities": [nemd_quantity(result, task_input.axis, task_input.target_error).to_dict()],
     }
@@ -148,7 +147,7 @@ def choose_slabs(repeats: int, atoms: int) -> int:
     return max(whole) if whole else min(parts) if parts else max(numbers)
 
 
-def _prepare(task: Task, task_input: Input) -> tuple[Atoms, MomentTensorPotential, MdSettings]:
+def _prepare(task: Task, task_input: Input) -> tuple[Atoms, MomentTensorPotential, MdSettings, HeatExchangeSettings]:
     """Supercell, potential and plan of the run, all checked."""
     potential = MomentTensorPotential.read(task.folder / task_input.potential, task_input.species)
     cell = read_structures(task.folder / task_input.structure)[0]
@@ -171,7 +170,8 @@ def _prepare(task: Task, task_input: Input) -> tuple[Atoms, MomentTensorPotentia
         )
     _clear_planes(supercell, axis, slabs)
     potential = _counted_from_the_crystal(potential, supercell)
-    return supercell, potential, _settings(task_input, axis, slabs, _power(task_input, supercell, axis, slabs))
+    settings, exchange = _settings(task_input, axis, slabs, _power(task_input, supercell, axis, slabs))
+    return supercell, potential, settings, exchange
 
 
 def _power(task_input: Input, supercell: Atoms, axis: int, slabs: int) -> float:
@@ -194,7 +194,7 @@ def _power(task_input: Input, supercell: Atoms, axis: int, slabs: int) -> float:
     return power
 
 
-def _settings(task_input: Input, axis: int, slabs: int, power: float) -> MdSettings:
+def _settings(task_input: Input, axis: int, slabs: int, power: float) -> tuple[MdSettings, HeatExchangeSettings]:
     """Translate times to steps, with blocks that hold whole samples of the profile."""
     timestep = task_input.timestep_fs
     stride = max(1, round(task_input.profile_interval_fs / timestep))
@@ -206,18 +206,20 @@ def _settings(task_input: Input, axis: int, slabs: int, power: float) -> MdSetti
             f"production_ps must be {LEAST_BLOCKS * block * timestep / 1000:g} or more, for {LEAST_BLOCKS} means of "
             "the profile"
         )
-    return MdSettings(
+    exchange = HeatExchangeSettings(axis=axis, slabs=slabs, power_ev_per_ps=power, profile_stride=stride)
+    settings = MdSettings(
         temperature_k=task_input.temperature,
         timestep_fs=timestep,
         equilibration_steps=round(task_input.equilibration_ps * 1000 / timestep),
         production_steps=production,
         friction_per_ps=task_input.friction_per_ps,
-        heat_exchange=HeatExchangeSettings(axis=axis, slabs=slabs, power_ev_per_ps=power, profile_stride=stride),
+        heat_exchange=exchange,
         position_stride=0,
         snapshot_stride=0,
         block_steps=block,
         seed=task_input.seed,
     )
+    return settings, exchange
 
 
 def _clear_planes(supercell: Atoms, axis: int, slabs: int) -> None:
@@ -240,8 +242,3 @@ def _counted_from_the_crystal(potential: MomentTensorPotential, supercell: Atoms
     symbols = np.array(supercell.get_chemical_symbols())
     shifts = [energies[symbols == symbol].mean() if symbol in symbols else 0.0 for symbol in potential.species]
     return potential.replace(species_coeffs=potential.species_coeffs - shifts)
-
-
-def _size_mb(settings: MdSettings) -> float:
-    assert settings.heat_exchange is not None  # noqa: S101 - for the type checker
-    return (settings.blocks - settings.equilibration_blocks) * settings.heat_exchange.slabs * 4 * 8 / 1e6
