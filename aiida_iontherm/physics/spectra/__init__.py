@@ -9,9 +9,8 @@ from aiida_iontherm.physics.spectra.low_frequency import (
     finest_resolution,
     kinetic_temperature,
     low_frequency_dos,
-    low_frequency_quantities,
-    zero_frequency_quantity,
 )
+from aiida_iontherm.physics.spectra.low_frequency_records import low_frequency_quantities, zero_frequency_quantity
 from aiida_iontherm.physics.spectra.mode_linewidths import LineKind, ModeLinewidths, mode_linewidths
 from aiida_iontherm.physics.spectra.mode_projection import (
     ModeProjection,
