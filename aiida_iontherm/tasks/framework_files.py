@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import ase.io
 import numpy as np
 from ase import Atoms, units
 from ase.data import chemical_symbols
-from ase.io.extxyz import XYZError
-from ase.io.formats import UnknownFileTypeError
 from numpy.typing import NDArray
 
+from aiida_iontherm.tasks.ase_frames import iterate_frames
 from aiida_iontherm.tasks.files import read_npz
 from aiida_iontherm.tasks.ion_trajectory_files import IonTrajectory, read_ion_trajectory
 from aiida_iontherm.tasks.velocity_files import read_velocities
@@ -183,7 +179,7 @@ def _from_ase(path: Path, mobile: str | None, interval_fs: float | None, discard
     moving: list[NDArray[np.float32]] = []
     first: Atoms | None = None
     skipped = round(discard_ps * 1e3 / interval_fs)
-    for number, atoms in enumerate(_frames(path)):
+    for number, atoms in enumerate(iterate_frames(path)):
         if number < skipped:
             continue
         if first is None:
@@ -229,10 +225,3 @@ def _from_ase(path: Path, mobile: str | None, interval_fs: float | None, discard
         velocities=np.array(moving) if complete else None,
         velocity_interval_fs=interval_fs if complete else None,
     )
-
-
-def _frames(path: Path) -> Iterator[Any]:
-    try:
-        yield from ase.io.iread(path, index=":")
-    except (UnknownFileTypeError, XYZError, ValueError, KeyError, IndexError, StopIteration, OSError) as error:
-        raise ValueError(f"{path.name} is not a trajectory that ASE can read: {error}") from error

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import ase.io
 import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers, chemical_symbols
-from ase.io.extxyz import XYZError
-from ase.io.formats import UnknownFileTypeError
 from numpy.typing import NDArray
 
+from aiida_iontherm.tasks.ase_frames import iterate_frames
 from aiida_iontherm.tasks.files import read_npz
 
 _LARGEST_CELL_CHANGE = 1e-3
@@ -134,7 +131,7 @@ def _from_ase(path: Path, symbol: str | None, interval_fs: float | None, discard
     rows: list[NDArray[np.float32]] = []
     first: Atoms | None = None
     skipped = round(discard_ps * 1e3 / interval_fs)
-    for number, atoms in enumerate(_frames(path)):
+    for number, atoms in enumerate(iterate_frames(path)):
         if number < skipped:
             continue
         if first is None:
@@ -186,13 +183,6 @@ def _framework_shares(atoms: Atoms, mobile: NDArray[np.int64]) -> NDArray[np.flo
     if len(mobile) < len(masses):
         masses[mobile] = 0.0
     return np.asarray(masses / masses.sum(), dtype=float)
-
-
-def _frames(path: Path) -> Iterator[Atoms]:
-    try:
-        yield from ase.io.iread(path, index=":")
-    except (UnknownFileTypeError, XYZError, ValueError, KeyError, IndexError, StopIteration, OSError) as error:
-        raise ValueError(f"{path.name} is not a trajectory that ASE can read: {error}") from error
 
 
 def _first(path: Path, discard_ps: float, interval_fs: float, frames: int) -> int:

@@ -8,14 +8,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import ase.io
 import numpy as np
-from ase import Atoms
 from ase.data import atomic_numbers, chemical_symbols
-from ase.io.extxyz import XYZError
-from ase.io.formats import UnknownFileTypeError
 from numpy.typing import NDArray
 
+from aiida_iontherm.tasks.ase_frames import iterate_frames
 from aiida_iontherm.tasks.files import read_npz
 
 _LARGEST_CELL_CHANGE = 1e-3
@@ -118,7 +115,7 @@ def _from_npz(path: Path, interval_fs: float | None, discard_ps: float) -> Posit
 
 def _from_ase(path: Path, interval_fs: float, discard_ps: float, species: Sequence[str]) -> PositionRun:
     skipped = round(discard_ps * 1e3 / interval_fs)
-    frames = _frames(path)
+    frames = iterate_frames(path)
     first = next((atoms for number, atoms in enumerate(frames) if number == skipped), None)
     if first is None:
         raise ValueError(f"{path.name} holds no run: nothing is left after {discard_ps:g} ps")
@@ -145,10 +142,3 @@ def _from_ase(path: Path, interval_fs: float, discard_ps: float, species: Sequen
             yield np.array(rows)
 
     return PositionRun(path.name, symbols, first.cell.array.copy(), interval_fs, chunks())
-
-
-def _frames(path: Path) -> Iterator[Atoms]:
-    try:
-        yield from ase.io.iread(path, index=":")
-    except (UnknownFileTypeError, XYZError, ValueError, KeyError, IndexError, StopIteration, OSError) as error:
-        raise ValueError(f"{path.name} is not a trajectory that ASE can read: {error}") from error

@@ -8,19 +8,16 @@ there are none, differences of positions.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import ase.io
 import numpy as np
 from ase import Atoms, units
 from ase.data import chemical_symbols
-from ase.io.extxyz import XYZError
-from ase.io.formats import UnknownFileTypeError
 from numpy.typing import NDArray
 
+from aiida_iontherm.tasks.ase_frames import iterate_frames
 from aiida_iontherm.tasks.files import read_npz
 
 STRETCHES = 10
@@ -134,7 +131,7 @@ def _from_ase(path: Path, interval_fs: float | None, discard_ps: float) -> Veloc
     before = np.empty(0)
     moving = False
     skipped = round(discard_ps * 1e3 / interval)
-    for number, atoms in enumerate(_frames(path)):
+    for number, atoms in enumerate(iterate_frames(path)):
         if number < skipped:
             continue
         if first is None:
@@ -171,13 +168,6 @@ def _from_ase(path: Path, interval_fs: float | None, discard_ps: float) -> Veloc
         interval_fs=interval,
         from_positions=not moving,
     )
-
-
-def _frames(path: Path) -> Iterator[Atoms]:
-    try:
-        yield from ase.io.iread(path, index=":")
-    except (UnknownFileTypeError, XYZError, ValueError, KeyError, IndexError, StopIteration, OSError) as error:
-        raise ValueError(f"{path.name} is not a trajectory that ASE can read: {error}") from error
 
 
 def _own_velocities(atoms: Atoms) -> NDArray[Any] | None:
