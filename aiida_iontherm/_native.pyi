@@ -15,6 +15,9 @@ def dynamical_matrices(
     atom_angles: _Doubles,
     instructions: str = "",
 ) -> tuple[_Complex, _Complex]: ...
+def squared_displacements(
+    rows: _Doubles, ends: _Integers, lags: int, origin: int, first: int, instructions: str = ""
+) -> _Doubles: ...
 def add_dipoles(sums: _Doubles, charges: _Doubles, matrices: _Complex, derivatives: _Complex) -> None: ...
 
 class Basis:

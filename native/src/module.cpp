@@ -319,6 +319,24 @@ NB_MODULE(_native, module) {
     }, "constants"_a, "vectors"_a, "positions"_a, "vector_angles"_a, "atom_angles"_a, "instructions"_a = "",
        "Hermitian matrices and their derivatives at many wave vectors; angles, vectors and positions have the factor 2 pi.");
 
+    module.def("squared_displacements", [](const Doubles<2>& rows, const Integers<1>& ends, int lags, int origin, int first, const std::string& instructions) {
+        const int n_rows = static_cast<int>(rows.shape(0)), n_segments = static_cast<int>(ends.size());
+        if (lags < 1 || origin < 0 || origin > first || first > n_rows) throw std::invalid_argument("need lags >= 1 and 0 <= origin <= first <= number of rows");
+        std::int32_t before = 0;
+        for (int s = 0; s < n_segments; before = ends.data()[s++])
+            if (ends.data()[s] < before || ends.data()[s] > static_cast<std::int64_t>(rows.shape(1))) throw std::invalid_argument("ends of segments must ascend up to the number of columns");
+        const iontherm::Sweeps& sweeps = iontherm::choose_sweeps(instructions);
+        double* sums;
+        Result array = new_array({static_cast<std::size_t>(lags), ends.size()}, sums);
+        {
+            nb::gil_scoped_release release;
+            std::vector<double> scratch(static_cast<std::size_t>(lags) * sweeps.lanes);
+            sweeps.displacements({n_rows, origin, first, static_cast<std::ptrdiff_t>(rows.shape(1)), rows.data(), lags, n_segments, ends.data(), scratch.data(), sums});
+        }
+        return array;
+    }, "rows"_a, "ends"_a, "lags"_a, "origin"_a, "first"_a, "instructions"_a = "",
+       "Sums [lag, segment] of squared differences between the rows from `first` on and the 1 ... `lags` before, not before `origin`.");
+
     module.def("add_dipoles", [](const Doubles<4>& sums, const Doubles<3>& charges, const Complexes<3>& matrices, const Complexes<4>& derivatives) {
         const std::size_t n_q = matrices.shape(0), n = matrices.shape(1), n_atoms = n / 3, pairs = n_atoms * (n_atoms + 1) / 2;
         if (n != 3 * n_atoms || matrices.shape(2) != n || derivatives.shape(0) != n_q || derivatives.shape(1) != 3 || derivatives.shape(2) != n ||

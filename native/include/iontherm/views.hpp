@@ -164,6 +164,17 @@ struct PairTask {
     const std::int32_t* bin;        // [n] bin of the frequency, -1 for none
 };
 
+// Rows of coordinates, and the sums over some columns of squared differences to the rows 1 ... `lags` before.
+struct DisplacementTask {
+    int n_rows, origin, first;      // rows from `origin` on are there; those from `first` on are compared with them
+    std::ptrdiff_t stride;          // between rows
+    const double* rows;
+    int lags, n_segments;
+    const std::int32_t* ends;       // [n_segments] of the columns summed together
+    double* scratch;                // [lags, lane]
+    double* sums;                   // [lags, n_segments]
+};
+
 // The sweeps as compiled for one instruction set.
 struct Sweeps {
     const char* name;
@@ -176,6 +187,7 @@ struct Sweeps {
     void (*pair_totals)(const PairTask&);
     void (*pair_modes)(const PairTask&);
     void (*pair_density)(const PairTask&);
+    void (*displacements)(const DisplacementTask&);
 };
 
 }  // namespace iontherm

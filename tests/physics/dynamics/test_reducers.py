@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+from aiida_iontherm.physics.compiled import _native
 from aiida_iontherm.physics.dynamics import CompiledDynamics, MdSettings, MolecularDynamics
 from aiida_iontherm.physics.dynamics.reducers import DensityReducer, DisplacementReducer, RelativeTo, VelocityReducer
 from aiida_iontherm.physics.ions import density_map
@@ -66,6 +67,27 @@ def test_displacements_of_all_frames(walk):
             moved = thinned[lag // stride :] - thinned[: -lag // stride]
             np.testing.assert_allclose(found[f"msd_{name}"][row], np.mean(moved**2, axis=(0, 1)), rtol=1e-9)
             assert found["msd_origins"][row] == len(moved)
+
+
+@pytest.mark.parametrize("instructions", _native.instruction_sets())
+def test_squares_of_every_instruction_set(instructions):
+    """Segments shorter and longer than a vector and than what is summed at once, and one that is empty."""
+    rows = np.random.default_rng(3).normal(size=(11, 300))
+    ends = np.array([3, 3, 20, 291, 300], dtype=np.int32)
+    for origin, first, lags in ((0, 0, 4), (2, 5, 6), (0, 9, 20), (3, 11, 1)):
+        found = _native.squared_displacements(rows, ends, lags, origin, first, instructions)
+        expected = np.zeros((lags, len(ends)))
+        for lag in range(1, lags + 1):
+            later = np.arange(max(first, origin + lag), len(rows))
+            squares = ((rows[later] - rows[later - lag]) ** 2).sum(axis=0)
+            expected[lag - 1] = [part.sum() for part in np.split(squares, ends)[:-1]]
+        np.testing.assert_allclose(found, expected, rtol=1e-12)  # sums of at most 3000 squares in another order
+
+
+@pytest.mark.parametrize(("ends", "first"), [([20, 10], 3), ([301], 3), ([300], 12), ([300], 1)])
+def test_squares_refuse_what_is_not_there(ends, first):
+    with pytest.raises(ValueError, match="need lags|ends of segments"):
+        _native.squared_displacements(np.zeros((11, 300)), np.array(ends, dtype=np.int32), 4, 2, first)
 
 
 def test_velocities_of_all_frames():

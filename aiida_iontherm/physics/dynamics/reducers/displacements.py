@@ -8,17 +8,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from aiida_iontherm.physics.compiled import _native
 from aiida_iontherm.physics.dynamics.reducers.reducer import AnyArray, Array, Reducer
 
 WIDTH = 16
 """Lags of each level: between two powers of two there are eight."""
 
-AT_ONCE = 48
-"""Frames of a level compared together, with those before and one another: 64 of 1000 atoms along x fit into a cache."""
-
-# Of each new frame and the lags from the longest to one.
-_LATER = np.arange(WIDTH, WIDTH + AT_ONCE)[:, None]
-_EARLIER = _LATER - np.arange(WIDTH, 0, -1)
+AT_ONCE = 16
+"""Frames of a level compared together with those before: what a fast cache holds of 1000 atoms."""
 
 
 class DisplacementReducer(Reducer):
@@ -44,29 +41,30 @@ class DisplacementReducer(Reducer):
         self.groups = {name: np.asarray(members) for name, members in groups.items()}
         self.interval_ps = interval_ps
         self._order = np.concatenate(list(self.groups.values()))
-        self._coordinates = 3 * self._order + np.arange(3)[:, None]
+        self._coordinates = (3 * self._order + np.arange(3)[:, None]).ravel()
         ends = np.cumsum([len(members) for members in self.groups.values()])
-        self._slices = [slice(end - len(members), end) for end, members in zip(ends, self.groups.values(), strict=True)]
+        # Of the columns of a frame: x, y and z of all atoms in turn.
+        self._ends = (ends + len(self._order) * np.arange(3)[:, None]).ravel().astype(np.int32)
         self._seen = 0
         self._levels: list[_Level] = []
 
     def add(self, frames: Array) -> None:
         """Take the next frames [n, N, 3]."""
         if self._seen == 0 and len(frames):
-            self._start = np.array(frames[0][self._order].T, dtype=float)
+            self._start = np.array(frames[0].take(self._coordinates), dtype=float)
         for first in range(0, len(frames), AT_ONCE):
             some = frames[first : first + AT_ONCE]
-            # In the order of the groups and axis by axis: what is multiplied below lies together.
+            # In the order of the groups and axis by axis: what is summed below lies together.
             self._pass_on(np.take(some.reshape(len(some), -1), self._coordinates, axis=1) - self._start)
 
     def _pass_on(self, moved: Array) -> None:
-        """Give each level those of the next frames [n, 3, N] that it sees."""
+        """Give each level those of the next frames [n, 3 N] that it sees."""
         number, stride, last = 0, 1, self._seen + len(moved) - 1
         while stride <= max(last, 1):
             if number == len(self._levels):
-                self._levels.append(_Level(self._slices, len(self._order)))
+                self._levels.append(_Level(self._ends))
                 if self._seen:
-                    self._levels[number].add(np.zeros((1, *self._start.shape)))  # frame 0: every level sees it
+                    self._levels[number].add(np.zeros((1, len(self._start))))  # frame 0: every level sees it
             self._levels[number].add(moved[-self._seen % stride :: stride])
             number, stride = number + 1, 2 * stride
         self._seen += len(moved)
@@ -113,67 +111,67 @@ class DisplacementReducer(Reducer):
         if self._seen:
             self._start = arrays["start"]
         for number in range(int(arrays["levels"])):
-            level = _Level(self._slices, len(self._order))
+            level = _Level(self._ends)
             level.restore({name: arrays[f"{number}_{name}"] for name in level.state()})
             self._levels.append(level)
 
 
 class _Level:
-    """One stride: sums of squared displacements [lag, group, 3] and the frames that later ones are compared with.
+    """One stride: sums of squared displacements and the frames that later ones are compared with.
 
-    Frames wait until there are `AT_ONCE`: small matrices would take longer to multiply, and so the sums do not depend
-    on how frames are dealt out.
+    Frames wait until there are `AT_ONCE`, so that the sums do not depend on how frames are dealt out.
+
+    Parameters
+    ----------
+    ends : int array [3 groups]
+        Of the columns of a frame that are summed together.
     """
 
-    def __init__(self, groups: list[slice], atoms: int) -> None:
-        self._groups = groups
-        self._sums = np.zeros((WIDTH, len(groups), 3))
+    def __init__(self, ends: npt.NDArray[np.int32]) -> None:
+        self._ends = ends
+        self._sums = np.zeros((WIDTH, len(ends)))
         self._origins = np.zeros(WIDTH, dtype=np.int64)
         self._before, self._waiting = 0, 0
         # First the WIDTH frames before, the last of them at the end, then those that wait.
-        self._window = np.zeros((3, WIDTH + AT_ONCE, atoms))
+        self._window = np.zeros((WIDTH + AT_ONCE, ends[-1]))
 
     def add(self, frames: Array) -> None:
-        """Take the next frames [n, 3, N]."""
+        """Take the next frames [n, 3 N]."""
         while len(frames):
             some = frames[: AT_ONCE - self._waiting]
             end = WIDTH + self._waiting + len(some)
-            self._window[:, end - len(some) : end] = some.transpose(1, 0, 2)
+            self._window[end - len(some) : end] = some
             self._waiting += len(some)
             frames = frames[len(some) :]
             if self._waiting == AT_ONCE:
-                self._sums, self._origins = self.totals()
+                self._sums, self._origins = self._summed_up()
                 self._before, self._waiting = WIDTH, 0
-                self._window[:, :WIDTH] = self._window[:, AT_ONCE:]
+                self._window[:WIDTH] = self._window[AT_ONCE:]
 
     def totals(self) -> tuple[Array, npt.NDArray[np.int64]]:
         """Return sums [lag, group, 3] and numbers of origins [lag] of all frames taken, those that wait included."""
-        later, earlier = _LATER[: self._waiting], _EARLIER[: self._waiting]
-        there = earlier >= WIDTH - self._before
-        sums = self._sums.copy()
-        for index, members in enumerate(self._groups):
-            # Squares of differences from scalar products of all pairs: products of matrices, of which NumPy makes one
-            # half. In double precision, as most digits cancel; positions are relative to frame 0, which leaves them
-            # enough as long as atoms move less than some hundred Angstrom.
-            rows = self._window[:, : WIDTH + self._waiting, members]
-            products = rows @ rows.transpose(0, 2, 1)
-            norms = products.diagonal(axis1=1, axis2=2)
-            squares = norms[:, later] + norms[:, earlier] - 2 * products[:, later, earlier]
-            sums[:, index] += np.einsum("akl,kl->la", squares, there)[::-1]
-        return sums, self._origins + there.sum(axis=0)[::-1]
+        sums, origins = self._summed_up()
+        return sums.reshape(WIDTH, 3, -1).swapaxes(1, 2), origins
+
+    def _summed_up(self) -> tuple[Array, npt.NDArray[np.int64]]:
+        first, end = WIDTH - self._before, WIDTH + self._waiting
+        sums = _native.squared_displacements(self._window[:end], self._ends, WIDTH, first, WIDTH)
+        earlier = np.arange(WIDTH, end) - first
+        origins = (earlier[:, None] >= np.arange(1, WIDTH + 1)).sum(axis=0)
+        return self._sums + sums, self._origins + origins
 
     def state(self) -> dict[str, AnyArray]:
         """Arrays from which `restore` continues, bit by bit."""
         return {
             "sums": self._sums.copy(),
             "origins": self._origins.copy(),
-            "before": self._window[:, WIDTH - self._before : WIDTH].copy(),
-            "waiting": self._window[:, WIDTH : WIDTH + self._waiting].copy(),
+            "before": self._window[WIDTH - self._before : WIDTH].copy(),
+            "waiting": self._window[WIDTH : WIDTH + self._waiting].copy(),
         }
 
     def restore(self, arrays: Mapping[str, AnyArray]) -> None:
         """Continue from a `state`."""
         self._sums, self._origins = arrays["sums"].copy(), arrays["origins"].copy()
-        self._before, self._waiting = arrays["before"].shape[1], arrays["waiting"].shape[1]
-        self._window[:, WIDTH - self._before : WIDTH] = arrays["before"]
-        self._window[:, WIDTH : WIDTH + self._waiting] = arrays["waiting"]
+        self._before, self._waiting = len(arrays["before"]), len(arrays["waiting"])
+        self._window[WIDTH - self._before : WIDTH] = arrays["before"]
+        self._window[WIDTH : WIDTH + self._waiting] = arrays["waiting"]

@@ -14,8 +14,8 @@ from aiida_iontherm.physics.dynamics.reducers.reducer import AnyArray, Array, Re
 CACHE_BYTES = 512 * 2**10
 """Series transformed together, and their transforms: what stays in a cache."""
 
-AT_ONCE = 64
-"""Frames turned into time series together, for the same reason."""
+AT_ONCE = 256
+"""Frames turned into time series together: with fewer, lines of the cache are fetched more often."""
 
 SEGMENT = 6
 """Longest lags of frames transformed together: with more the transforms cost less and the memory more."""
@@ -66,7 +66,7 @@ class VelocityReducer(Reducer):
         while len(frames):
             some = frames[: min(AT_ONCE, SEGMENT * self.max_lag - self._waiting)]
             end = self.max_lag + self._waiting + len(some)
-            self._window[:, end - len(some) : end] = some.reshape(len(some), -1).T
+            self._window[:, end - len(some) : end] = some.reshape(len(some), -1).astype(np.float32).T
             self._waiting += len(some)
             frames = frames[len(some) :]
             if self._waiting == SEGMENT * self.max_lag:
