@@ -17,15 +17,12 @@ from ase import Atoms
 os.environ["AIIDA_PATH"] = tempfile.mkdtemp(prefix="iontherm-tests-")
 
 
-WITHOUT_AIIDA = ("physics", "tasks", "materials", "engines", "report")
-
-
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep together, where several processes share the tests: what needs AiiDA in one, others file by file."""
+    """Keep together, where several processes share the tests: all that looks at the finished run, and each file."""
+    finished = {item.path for item in items if "first_run" in getattr(item, "fixturenames", ())}
     for item in items:
-        room = item.path.relative_to(Path(__file__).parent).parts[0]
-        group = str(item.path) if room in WITHOUT_AIIDA else "aiida"
-        item.add_marker(pytest.mark.xdist_group(group))
+        item.add_marker(pytest.mark.xdist_group("first run" if item.path in finished else str(item.path)))
 
 
 def pytest_unconfigure() -> None:

@@ -8,6 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import fft, stats
 
+ONE_SIDED = 1.645
+"""Standard errors beyond which a normal number lies in 5 % of the cases, on one side."""
+
 
 def jackknife(leave_one_out: ArrayLike) -> NDArray[np.float64]:
     """Estimate a standard error from delete-one estimates.

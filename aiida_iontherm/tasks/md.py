@@ -37,6 +37,7 @@ from aiida_iontherm.physics.spectra.vdos import frames_for_resolution
 from aiida_iontherm.tasks.contract import InputError, PhysicsError, Task
 from aiida_iontherm.tasks.files import read_npz, read_structures
 from aiida_iontherm.tasks.md_files import write_run
+from aiida_iontherm.tasks.md_groups import groups_of_atoms, vibrating_sites
 from aiida_iontherm.tasks.md_input import Input
 from aiida_iontherm.tasks.md_plan import md_settings, planned_bytes
 from aiida_iontherm.tasks.trajectory_export import ExportPlan, TrajectoryExport, make_exports
@@ -69,7 +70,7 @@ def run(task: Task, task_input: Input) -> dict[str, Any]:
             raise ValueError(f"there is no {task_input.mobile} in {supercell.get_chemical_formula()}")
         runs = Replicas(
             [
-                _make_run(task, task_input, mover, supercell, settings, mobile, replica)
+                _make_run(task, task_input, mover, cell, supercell, settings, mobile, replica)
                 for replica in range(task_input.replicas)
             ],
             available_threads(),
@@ -109,6 +110,7 @@ def _make_run(
     task: Task,
     task_input: Input,
     mover: MomentTensorPotential | Calculator,
+    cell: Atoms,
     supercell: Atoms,
     settings: MdSettings,
     mobile: np.ndarray,
@@ -122,7 +124,7 @@ def _make_run(
         "watch": _watch(task, task_input, settings),
         "frozen": frozen,
         "reducers": {
-            **_reducers(task_input, settings, supercell, mobile),
+            **_reducers(task_input, settings, cell, supercell, mobile),
             **_exports(task, task_input, settings, supercell, replica),
         },
         "discard": () if task_input.store_velocities else {"velocities"},
@@ -161,9 +163,9 @@ def _held(task_input: Input, supercell: Atoms, mobile: np.ndarray) -> tuple[np.n
     return None, (rigid_constraint(supercell, list(molecules.values())),)
 
 
-def _reducers(task_input: Input, settings: MdSettings, supercell: Atoms, mobile: np.ndarray) -> dict[str, Reducer]:
-    symbols = np.array(supercell.get_chemical_symbols())
-    groups = {str(symbol): np.flatnonzero(symbols == symbol) for symbol in np.unique(symbols)}
+def _reducers(
+    task_input: Input, settings: MdSettings, cell: Atoms, supercell: Atoms, mobile: np.ndarray
+) -> dict[str, Reducer]:
     reducers: dict[str, Reducer] = {}
     # Positions are those against the framework, which ions that move together push the other way.
     masses, framework = supercell.get_masses(), np.setdiff1d(np.arange(len(supercell)), mobile)
@@ -171,7 +173,8 @@ def _reducers(task_input: Input, settings: MdSettings, supercell: Atoms, mobile:
     centre = masses[reference] @ supercell.positions[reference] / masses[reference].sum()
     if task_input.displacements:
         interval_ps = settings.position_stride * settings.timestep_fs / 1000
-        reducers["displacements"] = RelativeTo(DisplacementReducer(groups, interval_ps), reference, masses, centre)
+        species = groups_of_atoms(supercell.get_chemical_symbols())
+        reducers["displacements"] = RelativeTo(DisplacementReducer(species, interval_ps), reference, masses, centre)
     if task_input.density:
         if not len(mobile):
             raise ValueError("a density of which ions? name them as mobile, or leave out density")
@@ -182,7 +185,8 @@ def _reducers(task_input: Input, settings: MdSettings, supercell: Atoms, mobile:
     if task_input.vdos:
         interval_fs = settings.velocity_stride * settings.timestep_fs
         max_lag = frames_for_resolution(interval_fs, task_input.vdos_resolution_thz) - 1
-        reducers["velocities"] = VelocityReducer(groups, masses, interval_fs / 1000, max_lag)
+        sites = groups_of_atoms(vibrating_sites(cell, len(supercell) // len(cell)))
+        reducers["velocities"] = VelocityReducer(sites, masses, interval_fs / 1000, max_lag)
     return reducers
 
 
@@ -191,14 +195,13 @@ def _exports(
 ) -> dict[str, TrajectoryExport]:
     if not task_input.export:
         return {}
-    if task_input.ensemble == "npt":
-        raise ValueError("an export needs a cell that stays as it is: run it in nvt or nve, at the mean cell of npt")
     equilibration = settings.equilibration_blocks * settings.block_steps
     plan = ExportPlan(
         frames=(settings.blocks * settings.block_steps - equilibration) // settings.position_stride,
         first_step=equilibration + settings.position_stride,
         stride=settings.position_stride,
         timestep_fs=settings.timestep_fs,
+        cell_changes=settings.ensemble == "npt",
     )
     return make_exports(task.folder, task_input.export, supercell, plan, replica)
 

@@ -15,6 +15,7 @@ from aiida_iontherm.physics.ions.melting import framework_diffuses
 from aiida_iontherm.physics.spectra.vdos import dos_from_correlations
 from aiida_iontherm.tasks.contract import PhysicsError, Task
 from aiida_iontherm.tasks.files import write_npz, write_structures
+from aiida_iontherm.tasks.md_groups import by_species
 from aiida_iontherm.tasks.md_input import Input
 from aiida_iontherm.tasks.trajectory_export import export_files
 
@@ -112,36 +113,49 @@ def _written(task: Task, task_input: Input) -> list[Any]:
 
 
 def _reduced(runs: Replicas, task_input: Input) -> dict[str, np.ndarray]:
-    """Displacements of each replica; densities and velocity correlations of all together."""
-    arrays = runs.reduced()
+    """Displacements of each replica; densities and vibrations of all together."""
+    arrays = {name: values for name, values in runs.reduced().items() if not name.startswith("vacf_")}
     several = len(runs.runs) > 1
-    for name in ("msd_lags_ps", "msd_origins", "density_cell", "vacf_lags_ps"):
+    for name in ("msd_lags_ps", "msd_origins", "density_cell"):
         if several and name in arrays:
             arrays[name] = arrays[name][0]
     for name in ("density_counts", "density_frames"):
         if several and name in arrays:
             arrays[name] = arrays[name].sum(axis=0)
-    for name in arrays:
-        if several and name.startswith("vacf_") and name != "vacf_lags_ps":
-            arrays[name] = arrays[name].mean(axis=0)
-    reducers = [
-        reducer for run in runs.runs for reducer in run.reducers.values() if isinstance(reducer, VelocityReducer)
-    ]
+    if task_input.vdos:
+        arrays |= _vibrations(runs)
+    return arrays
+
+
+def _vibrations(runs: Replicas) -> dict[str, np.ndarray]:
+    """Velocity autocorrelations and densities of states of all replicas together, by species, site and direction."""
+    first = runs.runs[0]
+    reducers = [r for run in runs.runs for r in run.reducers.values() if isinstance(r, VelocityReducer)]
+    groups, symbols, interval_ps = reducers[0].groups, first.atoms.get_chemical_symbols(), reducers[0].interval_ps
+    sums = [reducer.correlations() for reducer in reducers]
+    directed = {name: np.sum([part[name] for part in sums], axis=0) for name in groups}
+    members = {name: np.array(len(indices)) for name, indices in groups.items()}
+    # Of a species on one site the two have the same name.
+    whole, sizes = by_species(groups, symbols, directed), by_species(groups, symbols, members)
+    origins = len(runs.runs) * (reducers[0].frames - np.arange(reducers[0].max_lag + 1))
+    there = origins > 0
+    arrays = {"vacf_lags_ps": np.flatnonzero(there) * interval_ps}
+    for name, values in (directed | whole).items():
+        arrays[f"vacf_{name}"] = values[:, there] / (origins[there] * (members | sizes)[name])
     # A run that broke may be too short for the resolution that was asked for.
-    if task_input.vdos and runs.runs[0].broken is None:
-        sums = [reducer.correlations() for reducer in reducers]
-        directed = {name: np.sum([part[name] for part in sums], axis=0) for name in sums[0]}
+    if first.broken is not None:
+        return arrays
+    for parts in (directed, whole):
+        dos = dos_from_correlations(
+            {name: values.sum(axis=0) for name, values in parts.items()}, interval_ps, len(symbols)
+        )
         by_direction = {
-            f"{name}_{axis}": values[k] for name, values in directed.items() for k, axis in enumerate("xyz")
+            f"{name}_{axis}": own for name, values in parts.items() for axis, own in zip("xyz", values, strict=True)
         }
-        atoms, interval_ps = len(runs.runs[0].atoms), reducers[0].interval_ps
-        dos = dos_from_correlations({name: values.sum(axis=0) for name, values in directed.items()}, interval_ps, atoms)
         arrays["vdos_frequencies_thz"] = dos.frequencies_thz
-        arrays |= {f"vdos_{symbol}": values for symbol, values in dos.partial.items()}
-        arrays |= {
-            f"vdos_{name}": values
-            for name, values in dos_from_correlations(by_direction, interval_ps, atoms).partial.items()
-        }
+        arrays |= {f"vdos_{name}": values for name, values in dos.partial.items()}
+        resolved = dos_from_correlations(by_direction, interval_ps, len(symbols))
+        arrays |= {f"vdos_{name}": values for name, values in resolved.partial.items()}
     return arrays
 
 

@@ -58,7 +58,7 @@ class Input(TaskInput):
     density: bool = Field(False, description="Density of the mobile ions on a grid of the unit cell.")
     snapshots: int = Field(100, ge=0, description="Number of snapshots of all positions and forces.")
     vdos: bool = Field(
-        False, description="Vibrational density of states and velocity autocorrelation by species and direction."
+        False, description="Vibrational density of states and velocity autocorrelation by species, site and direction."
     )
     vdos_resolution_thz: float = Field(0.2, gt=0)
     store_velocities: bool = Field(
@@ -66,7 +66,8 @@ class Input(TaskInput):
     )
     export: list[Literal["extxyz", "lammps-dump", "hdf5"]] = Field(
         default_factory=list,
-        description="Write positions of all atoms at position_interval_fs for other programs; not in npt.",
+        description="Write positions of all atoms at position_interval_fs for other programs, in npt with the cell "
+        "of each frame.",
     )
     max_force: float | None = Field(
         None, gt=0, description="Stop as unstable when a snapshot has a larger force, eV/Angstrom."

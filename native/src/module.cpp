@@ -144,6 +144,7 @@ nb::dict to_arrays(Samples& samples, const Sampling& sampling, std::size_t n_ato
     nb::dict arrays;
     arrays["positions"] = taken_over(samples.positions, centres, {tracked, 3});
     arrays["centres"] = taken_over(samples.centres, centres, {3});
+    arrays["position_cells"] = taken_over(samples.position_cells, centres, {3, 3});
     arrays["snapshots"] = taken_over(samples.snapshots, snapshots, {n_atoms, 3});
     arrays["snapshot_forces"] = taken_over(samples.snapshot_forces, snapshots, {n_atoms, 3});
     arrays["velocities"] = taken_over(samples.velocities, velocities, {timed, 3});

@@ -7,8 +7,10 @@ from ase.build import bulk
 
 from aiida_iontherm.physics.heat import flux_series
 from aiida_iontherm.physics.mtp import MomentTensorPotential
+from aiida_iontherm.physics.spectra import vibrational_dos
 from aiida_iontherm.tasks.contract import EXIT_INPUT, EXIT_OK, EXIT_PHYSICS
 from aiida_iontherm.tasks.flux_files import read_flux_table
+from aiida_iontherm.tasks.md_groups import vibrating_sites
 from aiida_iontherm.tasks.md_input import Input
 from aiida_iontherm.tasks.md_plan import md_settings
 
@@ -113,6 +115,52 @@ def test_what_an_engine_cannot_do(change, message, folder):
     folder.give(asked, structure=bulk("Cu", cubic=True))
     assert folder.run("md") == EXIT_INPUT
     assert message in folder.output["message"]
+
+
+def strained_cu3au(ratio: float) -> Atoms:
+    """L1_2, in which a strain along z tells the copper between gold atoms apart from the other two."""
+    places = [(0, 0, 0), (0.5, 0.5, 0), (0.5, 0, 0.5), (0, 0.5, 0.5)]
+    return Atoms("AuCu3", cell=np.diag([3.75, 3.75, 3.75 * ratio]), scaled_positions=places, pbc=True)
+
+
+def test_vibrations_by_site(folder):
+    """Against the transform of all velocities, with the sites told apart by hand."""
+    asked = {
+        "engine": "emt",
+        "supercell": (2, 2, 2),
+        "temperature": 300.0,
+        "timestep_fs": 2.0,
+        "equilibration_ps": 0.2,
+        "production_ps": 1.0,
+        "vdos": True,
+        "vdos_resolution_thz": 3.0,
+        "store_velocities": True,
+    }
+    folder.give(asked, structure=strained_cu3au(1.02))
+    assert folder.run("md") == EXIT_OK
+    arrays, stored = folder.arrays("trajectory.npz"), folder.arrays("velocities.npz")
+    labels = np.repeat(["Au", "Cu1", "Cu2", "Cu2"], 8)
+    masses = Atoms(numbers=arrays["numbers"]).get_masses()
+    whole = vibrational_dos(
+        stored["velocities"], float(stored["frame_interval_fs"]), masses, labels, resolution_thz=3.0
+    )
+    for site, states in whole.partial.items():
+        # single precision of the transforms
+        np.testing.assert_allclose(arrays[f"vdos_{site}"], states, atol=1e-5 * states.max())
+        directions = sum(arrays[f"vdos_{site}_{axis}"] for axis in "xyz")
+        np.testing.assert_allclose(directions, states, atol=1e-5 * states.max())
+    copper = arrays["vdos_Cu1"] + arrays["vdos_Cu2"]
+    np.testing.assert_allclose(arrays["vdos_Cu"], copper, atol=1e-9 * copper.max())  # the same numbers, summed before
+    correlation = (arrays["vacf_Cu1"] + 2 * arrays["vacf_Cu2"]) / 3
+    np.testing.assert_allclose(arrays["vacf_Cu"], correlation, atol=1e-9 * correlation.max())
+
+
+def test_sites_only_where_there_are_several_and_not_one_for_each_atom():
+    assert vibrating_sites(strained_cu3au(1.0), 1) == ["Au", "Cu", "Cu", "Cu"]
+    assert vibrating_sites(strained_cu3au(1.02), 2) == ["Au"] * 2 + ["Cu1"] * 2 + ["Cu2"] * 4
+    disordered = salt() * (2, 2, 1)
+    disordered.rattle(0.1, seed=1)
+    assert set(vibrating_sites(disordered, 1)) == {"Cu", "I"}
 
 
 def test_nothing_mobile_and_no_snapshots(folder):
@@ -307,4 +355,4 @@ def test_two_atoms_in_one_place(folder):
     folder.give(MTP_MD, structure=atoms)
     write_potential(folder)
     assert folder.run("md") == EXIT_INPUT
-    assert "symmetry" in folder.output["message"]
+    assert "two atoms of this cell lie in one place" in folder.output["message"]

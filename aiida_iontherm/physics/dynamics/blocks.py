@@ -121,7 +121,7 @@ class BlockedRun(ABC):
         self.reducers = dict(reducers or {})
         self._reduced = frozenset(reducer.source for reducer in self.reducers.values())
         self._discard = frozenset(discard)
-        self._offered: list[tuple[str, Array]] = []
+        self._offered: list[tuple[str, Array, Array | None]] = []
         self._mobile = mobile
         self._rng = np.random.default_rng(settings.seed)
         self._draw_velocities(frozen)
@@ -265,10 +265,14 @@ class BlockedRun(ABC):
                 if self.broken is not None:
                     break
         self._check_and_record(step + every)
-        for source, frames in self._offered:
+        for source, frames, cells in self._offered:
             for reducer in self.reducers.values():
-                if reducer.source == source:
+                if reducer.source != source:
+                    continue
+                if cells is None:
                     reducer.add(frames)
+                else:
+                    reducer.add_in_cells(frames, cells)
         self._offered.clear()
         self.block += 1
 
@@ -289,9 +293,12 @@ class BlockedRun(ABC):
         own = np.einsum("m,nma->na", mobile, positions)
         return np.asarray((total * centres - own) / (total - mobile.sum()), dtype=float)
 
-    def _offer(self, source: str, frames: Array) -> None:
-        """Hand frames [n, N, 3] to the reducers, when the block has turned out well."""
-        self._offered.append((source, frames))
+    def _offer(self, source: str, frames: Array, cells: Array | None = None) -> None:
+        """Hand frames [n, N, 3] to the reducers, when the block has turned out well; with their cells if these change.
+
+        Cells are [n, 3, 3].
+        """
+        self._offered.append((source, frames, cells))
 
     def _look(self, watch: ExtrapolationWatch, step: int) -> None:
         grade = watch.look(self.atoms, step, self._kinetic_temperature())

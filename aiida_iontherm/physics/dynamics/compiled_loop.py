@@ -261,7 +261,8 @@ class CompiledDynamics(BlockedRun):
     def _store(self, rows: dict[str, Array]) -> None:
         positions, velocities = rows["positions"], rows["velocities"] * PER_PS
         if len(positions) and "mobile_positions" in self._reduced:
-            self._offer("mobile_positions", positions)
+            cells = rows["position_cells"] if self.settings.ensemble == "npt" else None
+            self._offer("mobile_positions", positions, cells)
             positions = positions[:, self._mobile]
         if len(velocities) and "velocities" in self._reduced:
             self._offer("velocities", velocities)

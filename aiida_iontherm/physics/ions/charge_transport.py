@@ -16,7 +16,7 @@ from aiida_iontherm.physics.ions.einstein import (
 )
 from aiida_iontherm.physics.ions.linear_window import MIN_LAGS, slope
 from aiida_iontherm.physics.quantity import Quantity
-from aiida_iontherm.physics.statistics import jackknife
+from aiida_iontherm.physics.statistics import ONE_SIDED, jackknife
 from aiida_iontherm.physics.units import ELEMENTARY_CHARGE, KB
 
 FORMAL_CHARGES = {
@@ -172,11 +172,15 @@ def charge_transport_quantities(result: ChargeTransport, ion: str, temperature: 
         ("sigma_nernst_einstein", result.tracer, f"tracer diffusivity of {ion} (Nernst-Einstein)"),
     ):
         bounds = np.append(motion.upper_bound, motion.trace_third_upper_bound)
-        seen = np.append(motion.diffusing_axes, motion.diffusing_average)
+        own = np.append(motion.diffusing_axes, motion.diffusing_average)
+        # Of all ions together there is one walker, whose noise may look like diffusion in a short run: where the ions
+        # themselves were not seen to diffuse, what it gives is a bound.
+        seen = own & np.append(result.tracer.diffusing_axes, result.tracer.diffusing_average)
         values, errors = bounds, np.zeros(4)
         if motion.tensor is not None and motion.uncertainty is not None:
-            values = np.where(seen, axes_and_average(motion.tensor), bounds)
+            found = axes_and_average(motion.tensor)
             errors = np.append(np.diag(motion.uncertainty), motion.trace_third_uncertainty or 0.0)
+            values = np.where(seen, found, np.where(own, found + ONE_SIDED * errors, bounds))
         for i, direction in enumerate(("x", "y", "z", "average")):
             # The collective window starts where the ions' own displacement is linear.
             reason = _doubt(motion.settled and result.tracer.settled, errors[i] / values[i] if seen[i] else 0.0)

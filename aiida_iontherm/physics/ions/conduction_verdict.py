@@ -9,6 +9,7 @@ import numpy as np
 
 from aiida_iontherm.physics.ions.einstein import MIN_HOPS, Diffusion, axes_and_average
 from aiida_iontherm.physics.ions.hop_statistics import HopCorrelation, JumpDiffusivity
+from aiida_iontherm.physics.statistics import ONE_SIDED
 
 State = Literal["superionic", "incipient", "non-conducting"]
 
@@ -29,9 +30,6 @@ back whatever the number of vacancies."""
 HOPS_IN_WINDOW = 5
 """Hops an ion must make on average within the longest lag of D, for the memory of hops to have faded where D is read
 off; with fewer, D may still be that of ions which will come back."""
-
-ONE_SIDED = 1.645
-"""Standard errors that a value must be beyond a limit: 95 % one-sided."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 from phonopy import Phonopy
 from phonopy.structure.atoms import PhonopyAtoms
-from phonopy.structure.cells import PrimitiveMatrixAutoDefaultWarning
+from phonopy.structure.cells import PrimitiveMatrixAutoDefaultWarning, get_supercell
 
 SYMMETRY_TOLERANCE = 1e-4
 """In Angstrom: coordinates that went through a relaxation and a text file still count as symmetric."""
@@ -34,10 +34,11 @@ def make_phonopy(unitcell: Atoms, supercell: Sequence[int]) -> Phonopy:
     ValueError
         If the cell has no symmetry to find, because atoms lie on top of each other.
     """
-    cell = PhonopyAtoms(cell=unitcell.cell, scaled_positions=unitcell.get_scaled_positions(), numbers=unitcell.numbers)
     try:
         with primitive_cell_by_symmetry():
-            return Phonopy(cell, np.diag(supercell), primitive_matrix="auto", symprec=SYMMETRY_TOLERANCE)
+            return Phonopy(
+                _to_phonopy(unitcell), np.diag(supercell), primitive_matrix="auto", symprec=SYMMETRY_TOLERANCE
+            )
     except spglib.error.SpglibError as error:
         raise ValueError(f"no symmetry is found for this cell ({error}): check its atoms") from error
 
@@ -48,8 +49,22 @@ def to_atoms(cell: PhonopyAtoms) -> Atoms:
 
 
 def build_supercell(unitcell: Atoms, supercell: Sequence[int]) -> Atoms:
-    """Supercell with the atoms in phonopy's order, for MD whose snapshots are to be fitted."""
-    return to_atoms(make_phonopy(unitcell, supercell).supercell)
+    """Supercell with the atoms in phonopy's order, for MD whose snapshots are to be fitted; no symmetry is looked for.
+
+    Raises
+    ------
+    ValueError
+        If atoms lie on top of each other.
+    """
+    try:
+        # phonopy finds copies by their distance, and fails where there are too many
+        return to_atoms(get_supercell(_to_phonopy(unitcell), np.diag(supercell), symprec=SYMMETRY_TOLERANCE))
+    except RuntimeError as error:
+        raise ValueError("two atoms of this cell lie in one place: check its atoms") from error
+
+
+def _to_phonopy(unitcell: Atoms) -> PhonopyAtoms:
+    return PhonopyAtoms(cell=unitcell.cell, scaled_positions=unitcell.get_scaled_positions(), numbers=unitcell.numbers)
 
 
 def displaced_supercells(

@@ -34,6 +34,11 @@ class Site:
     symbol: str
     atoms: tuple[int, ...]
 
+    @property
+    def name(self) -> str:
+        """The label without the Wyckoff position: ``Cu2``, or ``Cu`` where the species has but one site."""
+        return self.label.split()[0]
+
 
 @dataclass(frozen=True)
 class SpaceGroup:
@@ -133,3 +138,16 @@ def equivalent_sites(phonopy: Phonopy) -> list[Site]:
         label = f"{name} {round(len(atoms) * copies)}{dataset.wyckoffs[first]}"
         sites.append(Site(label, symbol, tuple(int(atom) for atom in atoms)))
     return sites
+
+
+def site_names(phonopy: Phonopy) -> list[str]:
+    """Name of the site of each atom of the supercell, see `Site.name`.
+
+    Raises
+    ------
+    ValueError
+        As `equivalent_sites`.
+    """
+    of_primitive = {atom: site.name for site in equivalent_sites(phonopy) for atom in site.atoms}
+    primitive = phonopy.primitive
+    return [of_primitive[primitive.p2p_map[parent]] for parent in primitive.s2p_map]

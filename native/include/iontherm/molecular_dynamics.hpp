@@ -165,6 +165,7 @@ class MolecularDynamics {
             add_atoms(out.positions, particles_.positions, s.position_atoms);
             const Vector3 centre = particles_.centre_of_mass();
             out.centres.insert(out.centres.end(), centre.begin(), centre.end());
+            add_cell(out.position_cells, particles_.cell);
         }
         if (s.due(s.snapshots, now)) {
             out.snapshots.insert(out.snapshots.end(), particles_.positions.begin(), particles_.positions.end());
@@ -173,7 +174,7 @@ class MolecularDynamics {
         if (s.due(s.velocities, now)) add_atoms(out.velocities, particles_.velocities, s.velocity_atoms);
         if (s.due(s.thermo, now)) {
             add_thermo(out.thermo, particles_, potential_energy_, virial_, energy_of_baths());
-            for (const Vector3& row : particles_.cell) out.cells.insert(out.cells.end(), row.begin(), row.end());
+            add_cell(out.cells, particles_.cell);
         }
         if (s.due(s.currents, now)) add_currents(out.currents, particles_, potential().n_species(), energies_.data(), virials_.data());
         if (s.due(s.profile, now)) add_profile(out.profile, particles_, s.slabs, energies_.data(), virials_.data());

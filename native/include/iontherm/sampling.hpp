@@ -23,6 +23,7 @@ struct Sampling {
 
 struct Samples {
     std::vector<double> positions, centres;           // of the chosen atoms [row, m, 3]; of mass [row, 3]
+    std::vector<double> position_cells;               // that the positions are in [row, 3, 3]
     std::vector<double> snapshots, snapshot_forces;   // [row, n, 3]
     std::vector<double> velocities;                   // of the chosen atoms [row, m, 3]
     std::vector<double> thermo, cells;                // [row, thermo_width]; [row, 3, 3]
@@ -42,6 +43,10 @@ inline void add_thermo(std::vector<double>& rows, const Particles& p, double pot
 
 inline void add_atoms(std::vector<double>& rows, const std::vector<double>& values, const std::vector<std::int32_t>& atoms) {
     for (const std::int32_t i : atoms) rows.insert(rows.end(), values.begin() + 3 * i, values.begin() + 3 * i + 3);
+}
+
+inline void add_cell(std::vector<double>& rows, const Cell& cell) {
+    for (const Vector3& row : cell) rows.insert(rows.end(), row.begin(), row.end());
 }
 
 // Heat and mass currents of each species: sum_j W_j . v_j, sum_i E_i v_i and sum_i m_i v_i over its atoms. E_i is potential

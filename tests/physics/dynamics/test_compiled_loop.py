@@ -13,6 +13,7 @@ from aiida_iontherm.physics.dynamics import (
     UnstableRunError,
     WatchSettings,
 )
+from aiida_iontherm.physics.dynamics.reducers import Reducer, RelativeTo
 
 MOBILE = np.array([0, 2, 4])
 
@@ -95,6 +96,55 @@ def test_cell_at_constant_pressure(binding_potential, crystal):
     pressure = -np.trace(binding_potential.evaluate(atoms).stress) / 3
     kinetic = 2 * units.kB * stored["thermo_series"][2, 0] * 21 / 2 / (3 * atoms.cell.volume)
     assert -stored["thermo_series"][2, 4:7].mean() == pytest.approx(pressure + kinetic, rel=1e-9)  # other sums
+
+
+class FramesInCells(Reducer):
+    """Keeps what it is given."""
+
+    source = "mobile_positions"
+
+    def __init__(self):
+        self.frames, self.cells = [], []
+
+    def add(self, frames):
+        self.frames.extend(frames)
+
+    def add_in_cells(self, frames, cells):
+        self.add(frames)
+        self.cells.extend(cells)
+
+    def results(self):
+        return {}
+
+    def state(self):
+        return {}
+
+    def restore(self, arrays):
+        pass
+
+
+def test_reducers_have_the_cells_of_their_frames(binding_potential, crystal):
+    """Positions in these cells have the energies of the run; against the framework they are in the same cells."""
+    plan = settings(**ENSEMBLES["npt"])
+    plain, relative = FramesInCells(), FramesInCells()
+    reducers = {"plain": plain, "relative": RelativeTo(relative, np.arange(8), crystal.get_masses())}
+    stored = run(CompiledDynamics(crystal, binding_potential, plan, MOBILE, reducers=reducers)).observables()
+    assert len(plain.frames) == len(plain.cells) == 12
+    # positions every five steps, cells every ten
+    np.testing.assert_array_equal(plain.cells[1::2], stored["cells"])
+    np.testing.assert_array_equal(relative.cells, plain.cells)
+    atoms = crystal.copy()
+    for frame, cell, energy in zip(plain.frames[1::2], plain.cells[1::2], stored["thermo_series"][:, 1], strict=True):
+        atoms.set_cell(cell)
+        atoms.positions = frame
+        assert binding_potential.evaluate(atoms).energy == pytest.approx(energy, rel=1e-12)  # other sums
+
+
+def test_reducers_have_no_cells_where_these_stay(binding_potential, crystal):
+    plain = FramesInCells()
+    run(CompiledDynamics(crystal, binding_potential, settings(ensemble="nvt"), MOBILE, reducers={"plain": plain}))
+    assert len(plain.frames) == 12
+    assert not plain.cells
 
 
 def test_frozen_atoms_at_constant_pressure_are_refused(binding_potential, crystal):

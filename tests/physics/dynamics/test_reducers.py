@@ -86,7 +86,7 @@ def test_squares_of_every_instruction_set(instructions):
 
 @pytest.mark.parametrize(("ends", "first"), [([20, 10], 3), ([301], 3), ([300], 12), ([300], 1)])
 def test_squares_refuse_what_is_not_there(ends, first):
-    with pytest.raises(ValueError, match="need lags|ends of segments"):
+    with pytest.raises(ValueError, match=r"need lags|ends of segments"):
         _native.squared_displacements(np.zeros((11, 300)), np.array(ends, dtype=np.int32), 4, 2, first)
 
 

@@ -1,5 +1,7 @@
 """Walkers whose conductivity and Haven ratio are known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import constants
@@ -85,6 +87,15 @@ def test_caged_ions_conduct_nothing():
     assert all(q.bound == "upper" and q.converged and q.value > 0 and q.uncertainty is None for q in sigma)
     assert not records[-1].converged
     assert records[-1].value is None
+
+
+def test_noise_of_all_ions_together_is_a_bound_where_none_of_them_diffuses():
+    moving = transport(independent(5, frames=4000))
+    caged = transport(np.diff(np.random.default_rng(0).normal(scale=0.2, size=(4001, 16, 3)), axis=0))
+    records = charge_transport_quantities(replace(moving, tracer=caged.tracer), "Cu", TEMPERATURE)
+    sigma = [q for q in records if q.name == "sigma"]
+    assert all(q.bound == "upper" and q.uncertainty is None for q in sigma)
+    assert sigma[-1].value > np.trace(moving.conductivity) / 3
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,13 @@ class Reducer(ABC):
     def add(self, frames: Array) -> None:
         """Take the next frames [n, N, 3]."""
 
+    def add_in_cells(self, frames: Array, cells: Array) -> None:
+        """Take the next frames of a run whose cell changes, with the cells [n, 3, 3] they are in, in Angstrom.
+
+        To most reducers the cell makes no difference: they take the frames alone.
+        """
+        self.add(frames)
+
     @abstractmethod
     def results(self) -> dict[str, AnyArray]:
         """Return arrays by the names they are stored under."""

@@ -46,8 +46,11 @@ class RelativeTo(Reducer):
 
     def add(self, frames: Array) -> None:
         """Take the next frames [n, N, 3]."""
-        centres = np.einsum("k,fka->fa", self._shares, frames[:, self._atoms])
-        self._reducer.add(frames - (centres - self._origin)[:, None])
+        self._reducer.add(self._relative(frames))
+
+    def add_in_cells(self, frames: Array, cells: Array) -> None:
+        """Take the next frames [n, N, 3] with the cells [n, 3, 3] they are in."""
+        self._reducer.add_in_cells(self._relative(frames), cells)
 
     def results(self) -> dict[str, AnyArray]:
         """Return arrays by the names they are stored under."""
@@ -60,3 +63,7 @@ class RelativeTo(Reducer):
     def restore(self, arrays: Mapping[str, AnyArray]) -> None:
         """Continue from the `state` of a reducer made in the same way."""
         self._reducer.restore(arrays)
+
+    def _relative(self, frames: Array) -> Array:
+        centres = np.einsum("k,fka->fa", self._shares, frames[:, self._atoms])
+        return np.asarray(frames - (centres - self._origin)[:, None])
