@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
@@ -210,27 +211,28 @@ def _first_phonons(outputs: Any) -> dict[str, np.ndarray] | None:
 
 
 def _motion(run: ProcessNode, outputs: Any, mobile: str | None) -> dict[str, Any]:
-    """Collect what moves in the first run at each temperature, and hops of the highest temperature that has any."""
+    """Collect what moves in all runs at each temperature, and hops of the highest temperature that has any."""
     fitted = {temperature_of(label): node for label, node in _items(outputs, "msd")}
     displacements: list[MsdData] = []
     vibrations: list[VdosData] = []
     hops: HopsData | None = None
-    trajectories = [
-        (temperature_of(label), node)
-        for child in _called(run)
-        if child.process_label == "DiffusionWorkChain"
-        for label, node in _items(child.outputs, "trajectories")
-    ]
-    for temperature, node in sorted(trajectories, key=lambda pair: pair[0], reverse=True):
-        arrays = node.arrays()
-        displacements += [
-            record for record in msd_data(arrays, temperature, mobile) if not (record.mobile and temperature in fitted)
-        ]
-        if (vibration := vdos_data(arrays, temperature)) is not None:
-            vibrations.append(vibration)
-        # One look per temperature, as hops are rarer below: the search takes seconds.
-        if mobile is not None and hops is None:
-            hops = hops_data(arrays, temperature, mobile)
+    trajectories: dict[float, list[Any]] = {}
+    for temperature, node in _dynamics_of(run):
+        # As precise as labels are, see `temperature_label`.
+        trajectories.setdefault(float(f"{temperature:g}"), []).append(node.outputs.trajectory)
+    for temperature in sorted(trajectories, reverse=True):
+        with ExitStack() as files:
+            runs = [files.enter_context(node.opened()) for node in trajectories[temperature]]
+            displacements += [
+                record
+                for record in msd_data(runs, temperature, mobile)
+                if not (record.mobile and temperature in fitted)
+            ]
+            if (vibration := vdos_data(runs, temperature)) is not None:
+                vibrations.append(vibration)
+            # Not below the first temperature with hops, as they are rarer there: the search takes seconds.
+            if mobile is not None and hops is None:
+                hops = hops_data(runs, temperature, mobile)
     if mobile is not None:
         displacements += [_fitted_msd(node, temperature, mobile) for temperature, node in fitted.items()]
     displacements.sort(key=lambda record: (record.temperature, not record.mobile, record.ion))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import ClassVar, Self
 
 import numpy as np
@@ -27,8 +28,14 @@ class ArchiveData(SinglefileData):
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return all arrays; pickled objects are refused."""
+        with self.opened() as archive:
+            return dict(archive)
+
+    @contextmanager
+    def opened(self) -> Iterator[Mapping[str, np.ndarray]]:
+        """Arrays by name, each read from the file when it is asked for, and every time anew."""
         with self.open(mode="rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+            yield archive
 
     def _validate(self) -> bool:
         super()._validate()

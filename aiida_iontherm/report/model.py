@@ -134,7 +134,7 @@ class MsdData:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class VdosData:
-    """Vibrational density of states of a trajectory, by species and direction.
+    """Vibrational density of states of a trajectory, by species, direction and crystallographic site.
 
     Attributes
     ----------
@@ -146,12 +146,15 @@ class VdosData:
         Species -> [n] in states per THz, of all atoms of the species.
     by_direction
         Species -> [n, 3] along x, y and z; they add up to that of the species. Empty where it was not resolved.
+    by_site
+        Species -> site -> [n], for species on more than one site; they add up to that of the species.
     """
 
     temperature: float
     frequencies_thz: np.ndarray
     by_species: Mapping[str, np.ndarray]
     by_direction: Mapping[str, np.ndarray] = field(default_factory=dict)
+    by_site: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.by_species:
@@ -160,11 +163,14 @@ class VdosData:
             _check_shape(f"VdosData.by_species[{species!r}]", states, (len(self.frequencies_thz),))
         for species, states in self.by_direction.items():
             _check_shape(f"VdosData.by_direction[{species!r}]", states, (len(self.frequencies_thz), 3))
+        for sites in self.by_site.values():
+            for site, states in sites.items():
+                _check_shape(f"VdosData.by_site[{site!r}]", states, (len(self.frequencies_thz),))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class HopsData:
-    """Where the mobile ions were in a run with hops, and how they moved.
+    """Where the mobile ions were in runs with hops, and how they moved.
 
     Attributes
     ----------
@@ -180,6 +186,8 @@ class HopsData:
         Van Hove functions.
     hops
         Number of hops seen.
+    runs, duration_ps
+        Number of runs, and their length together.
     residence
         Of all sites together; ``None`` where it is not known.
     """
@@ -190,6 +198,8 @@ class HopsData:
     sites: JumpSites
     correlations: VanHove
     hops: int
+    runs: int
+    duration_ps: float
     residence: Residence | None = None
 
 

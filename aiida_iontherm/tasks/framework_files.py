@@ -10,16 +10,10 @@ from ase import Atoms, units
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
-from aiida_iontherm.tasks.ase_frames import iterate_frames
+from aiida_iontherm.tasks.ase_frames import iterate_unwrapped
 from aiida_iontherm.tasks.files import read_npz
 from aiida_iontherm.tasks.ion_trajectory_files import IonTrajectory, read_ion_trajectory
 from aiida_iontherm.tasks.velocity_files import read_velocities
-
-_LARGEST_CELL_CHANGE = 1e-3
-"""Relative; a barostat does more, and orientations in a cell that breathes are none."""
-
-_LARGEST_STEP = 0.4
-"""In cells, between two frames of a wrapped trajectory: beyond half a cell nobody knows where an atom went."""
 
 
 @dataclass(frozen=True)
@@ -179,34 +173,15 @@ def _from_ase(path: Path, mobile: str | None, interval_fs: float | None, discard
     moving: list[NDArray[np.float32]] = []
     first: Atoms | None = None
     skipped = round(discard_ps * 1e3 / interval_fs)
-    for number, atoms in enumerate(iterate_frames(path)):
-        if number < skipped:
-            continue
+    for atoms, here in iterate_unwrapped(path, skipped, "rotations need"):
         if first is None:
             first = atoms
-            if atoms.cell.rank < 3:
-                raise ValueError(f"{path.name} has no three-dimensional cell")
             if mobile not in atoms.get_chemical_symbols():
                 raise ValueError(f"there is no {mobile} in {atoms.get_chemical_formula()}")
-            cell, inverse = atoms.cell.array.copy(), np.linalg.inv(atoms.cell.array)
-            here = atoms.positions.astype(float)
             masses = np.where(atoms.symbols == mobile, 0.0, atoms.get_masses())
             if not masses.any():
                 raise ValueError(f"{path.name} holds nothing but {mobile}: there is no framework")
             start = masses @ here / masses.sum()
-        elif len(atoms) != len(first) or np.any(atoms.numbers != first.numbers):
-            raise ValueError(f"frame {number} of {path.name} has other atoms than the first, or in another order")
-        elif np.abs(atoms.cell.array - cell).max() > _LARGEST_CELL_CHANGE * first.cell.lengths().max():
-            raise ValueError(f"the cell changes along {path.name}: rotations need a run at constant volume")
-        else:
-            step = (atoms.positions - here) @ inverse
-            step -= np.rint(step)
-            if np.abs(step).max() > _LARGEST_STEP:
-                raise ValueError(
-                    f"an atom moves by {np.abs(step).max():.0%} of the cell before frame {number} of {path.name}: "
-                    "store frames more often"
-                )
-            here = here + step @ cell
         rows.append((here - masses @ here / masses.sum() + start).astype(np.float32))
         if atoms.has("momenta"):
             moving.append((atoms.get_velocities() * 1000 * units.fs).astype(np.float32))

@@ -10,14 +10,8 @@ from ase import Atoms
 from ase.data import atomic_numbers, chemical_symbols
 from numpy.typing import NDArray
 
-from aiida_iontherm.tasks.ase_frames import iterate_frames
+from aiida_iontherm.tasks.ase_frames import iterate_unwrapped
 from aiida_iontherm.tasks.files import read_npz
-
-_LARGEST_CELL_CHANGE = 1e-3
-"""Relative; a barostat does more, and positions in a cell that breathes are no positions on sites."""
-
-_LARGEST_STEP = 0.4
-"""In cells, between two frames of a wrapped trajectory: beyond half a cell nobody knows where an ion went."""
 
 
 @dataclass(frozen=True)
@@ -131,48 +125,27 @@ def _from_ase(path: Path, symbol: str | None, interval_fs: float | None, discard
     rows: list[NDArray[np.float32]] = []
     first: Atoms | None = None
     skipped = round(discard_ps * 1e3 / interval_fs)
-    for number, atoms in enumerate(iterate_frames(path)):
-        if number < skipped:
-            continue
+    for atoms, here in iterate_unwrapped(path, skipped, "hops need"):
         if first is None:
             first = atoms
-            cell = atoms.cell.array.copy()
-            if atoms.cell.rank < 3:
-                raise ValueError(f"{path.name} has no three-dimensional cell")
             mobile = np.flatnonzero(atoms.symbols == symbol)
             if not len(mobile):
                 raise ValueError(f"there is no {symbol} in {atoms.get_chemical_formula()}")
-            inverse, shares = np.linalg.inv(cell), _framework_shares(atoms, mobile)
-            here = atoms.positions.astype(float)
-            total = np.zeros_like(here)
-        elif len(atoms) != len(first) or np.any(atoms.numbers != first.numbers):
-            raise ValueError(f"frame {number} of {path.name} has other atoms than the first, or in another order")
-        elif np.abs(atoms.cell.array - cell).max() > _LARGEST_CELL_CHANGE * first.cell.lengths().max():
-            raise ValueError(f"the cell changes along {path.name}: hops need a run at constant volume")
-        else:
-            step = (atoms.positions - here) @ inverse
-            step -= np.rint(step)
-            if np.abs(step).max() > _LARGEST_STEP:
-                raise ValueError(
-                    f"an atom moves by {np.abs(step).max():.0%} of the cell before frame {number} of {path.name}: "
-                    "store frames more often"
-                )
-            here = here + step @ cell
+            shares = _framework_shares(atoms, mobile)
+            start, total = shares @ here, np.zeros_like(here)
         centre = shares @ here
-        if atoms is first:
-            start = centre
         rows.append((here[mobile] - centre + start).astype(np.float32))
         total += here - centre + start
     if first is None:
         raise ValueError(f"{path.name} holds no run: nothing is left after {discard_ps:g} ps")
     others = np.delete(np.arange(len(first)), mobile)
-    mean = total[others] / len(rows)
+    cell, mean = first.cell.array.copy(), total[others] / len(rows)
     return IonTrajectory(
         symbol=symbol,
         positions=np.array(rows),
         cell=cell,
         interval_fs=interval_fs,
-        framework=(mean @ inverse, first.numbers[others].astype(np.int64)) if len(others) else None,
+        framework=(mean @ np.linalg.inv(cell), first.numbers[others].astype(np.int64)) if len(others) else None,
         formula=first.get_chemical_formula(),
     )
 

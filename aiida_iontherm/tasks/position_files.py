@@ -12,11 +12,8 @@ import numpy as np
 from ase.data import atomic_numbers, chemical_symbols
 from numpy.typing import NDArray
 
-from aiida_iontherm.tasks.ase_frames import iterate_frames
+from aiida_iontherm.tasks.ase_frames import iterate_run
 from aiida_iontherm.tasks.files import read_npz
-
-_LARGEST_CELL_CHANGE = 1e-3
-"""Relative; in a cell that breathes the scattering vectors would, too."""
 
 _FRAMES_AT_ONCE = 200
 
@@ -115,12 +112,10 @@ def _from_npz(path: Path, interval_fs: float | None, discard_ps: float) -> Posit
 
 def _from_ase(path: Path, interval_fs: float, discard_ps: float, species: Sequence[str]) -> PositionRun:
     skipped = round(discard_ps * 1e3 / interval_fs)
-    frames = iterate_frames(path)
-    first = next((atoms for number, atoms in enumerate(frames) if number == skipped), None)
+    frames = (atoms for _, atoms in iterate_run(path, skipped, "S(Q, E) needs"))
+    first = next(frames, None)
     if first is None:
         raise ValueError(f"{path.name} holds no run: nothing is left after {discard_ps:g} ps")
-    if first.cell.rank < 3:
-        raise ValueError(f"{path.name} has no three-dimensional cell")
     symbols = first.get_chemical_symbols()
     if species:
         if first.numbers.min() < 1 or first.numbers.max() > len(species):
@@ -129,11 +124,7 @@ def _from_ase(path: Path, interval_fs: float, discard_ps: float, species: Sequen
 
     def chunks() -> Iterator[NDArray[Any]]:
         rows: list[NDArray[Any]] = []
-        for number, atoms in enumerate(chain([first], frames), skipped):
-            if len(atoms) != len(first) or np.any(atoms.numbers != first.numbers):
-                raise ValueError(f"frame {number} of {path.name} has other atoms than the first, or in another order")
-            if np.abs(atoms.cell.array - first.cell.array).max() > _LARGEST_CELL_CHANGE * first.cell.lengths().max():
-                raise ValueError(f"the cell changes along {path.name}: S(Q, E) needs a run at constant volume")
+        for atoms in chain([first], frames):
             rows.append(atoms.positions)
             if len(rows) == _FRAMES_AT_ONCE:
                 yield np.array(rows)

@@ -213,6 +213,9 @@ def vdos(temperature: float) -> VdosData:
         frequencies_thz=frequencies,
         by_species={name: values.sum(axis=1) for name, values in directions.items()},
         by_direction=directions,
+        by_site={
+            "I": {"I1": (2 * directions["I"])[:, 0], "I2": directions["I"].sum(axis=1) - 2 * directions["I"][:, 0]}
+        },
     )
 
 
@@ -236,7 +239,7 @@ def make_hopping_arrays(hops: bool = True) -> dict[str, np.ndarray]:
 
 
 def hops() -> HopsData:
-    data = hops_data(make_hopping_arrays(), 600.0, "Cu")
+    data = hops_data([make_hopping_arrays()], 600.0, "Cu")
     assert data is not None
     return data
 

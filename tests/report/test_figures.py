@@ -113,7 +113,7 @@ def test_msd_of_atoms_that_are_held(report_input):
 
 
 def test_directions_of_vibrations_lie_on_the_whole_where_they_are_alike(report_input):
-    record = report_input().vdos[0]
+    record = replace(report_input().vdos[0], by_site={})
     alike = replace(record, by_direction={name: np.outer(v, np.ones(3)) / 3 for name, v in record.by_species.items()})
     figure, columns = BY_NAME["vdos"].draw([alike])
     assert [ax.get_title() for ax in figure.axes] == ["Cs, 300 K", "Cu, 300 K", "I, 300 K"]
@@ -125,6 +125,23 @@ def test_directions_of_vibrations_lie_on_the_whole_where_they_are_alike(report_i
     figure, columns = BY_NAME["vdos"].draw([plain])
     assert [len(ax.lines) for ax in figure.axes] == [1, 1, 1]
     assert np.isnan(columns["Cu_x_states_per_THz"]).all()
+
+
+def test_sites_of_a_species_stand_by_themselves(report_input):
+    record = report_input().vdos[0]
+    figure, columns = BY_NAME["vdos"].draw([record])
+    assert [text.get_text() for ax in figure.axes for text in ax.texts] == ["I1", "I2"]
+    both = columns["I1_states_per_THz"] + columns["I2_states_per_THz"]
+    np.testing.assert_allclose(both, columns["I_states_per_THz"], atol=1e-12)  # rounding of a sum of three
+    assert "crystallographic site" in BY_NAME["vdos"].describe([record]).text
+
+
+def test_captions_of_hops_tell_of_several_runs(report_input):
+    record = report_input().hops
+    for name in ("free_energy", "van_hove"):
+        assert "runs of together" not in BY_NAME[name].describe(record).text
+        several = BY_NAME[name].describe(replace(record, runs=3, duration_ps=60.0)).text
+        assert "in 3 runs of together 60 ps" in several
 
 
 def test_running_integral_shows_the_estimates(report_input):

@@ -54,7 +54,7 @@ from aiida_iontherm.physics.ions.hop_statistics import (
     jump_diffusivity,
     residence_times,
 )
-from aiida_iontherm.physics.ions.hops import Hops, Stays, find_hops, find_stays
+from aiida_iontherm.physics.ions.hops import Hops, Stays, find_hops, find_stays, join_stays
 from aiida_iontherm.physics.ions.ion_scan import (
     QuarticWell,
     quartic_well,
@@ -194,6 +194,7 @@ __all__ = [
     "hop_quantities",
     "hop_rates",
     "ion_at",
+    "join_stays",
     "jump_diffusivity",
     "logarithmic_lags",
     "mean_square_displacement",

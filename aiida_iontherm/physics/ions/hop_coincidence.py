@@ -237,7 +237,9 @@ def _around(activity: NDArray[np.float64], kernel: NDArray[np.float64]) -> NDArr
 
 
 def _verdict(ratio: float, error: float, chance: float, clear: bool, shifts: int) -> tuple[str, str]:
-    size = f"{ratio:.2f} +- {error:.2f} times the activity at other times"
+    # thousands of hops tell per mille: the error has a digit, whatever its size
+    digits = 2 if error >= 0.01 or error <= 0 else int(-np.floor(np.log10(error)))
+    size = f"{ratio:.{digits}f} +- {error:.{digits}f} times the activity at other times"
     # few shifts cannot show a small chance: then the size must tell
     if clear and chance <= max(CHANCE, 1 / (1 + shifts)):
         return ("coincide" if ratio > 1 else "avoid each other"), f"{size}, by chance {chance:.1g}"

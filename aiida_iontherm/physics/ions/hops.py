@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,7 +47,7 @@ class Stays:
     sites
         The sites.
     n_ions, duration_ps
-        Of the run.
+        Of the run; of joined runs both are sums, see `join_stays`.
     transit_fraction
         Share of positions in no core: on the way, or where no site is.
     rms_A
@@ -73,7 +74,7 @@ class Stays:
 
     @property
     def at_risk_ps(self) -> float:
-        """Time all ions together spent on sites: N times the length of the run, but for what came before arrivals."""
+        """Time all ions together spent on sites: ions times the length of their run, but for what preceded arrivals."""
         return float(self.durations_ps.sum())
 
 
@@ -195,6 +196,50 @@ def find_stays(
         duration_ps=(frames - 1) * interval,
         transit_fraction=1 - inside / (frames * ions),
         rms_A=float(np.sqrt(squares / inside)),
+    )
+
+
+def join_stays(runs: Sequence[Stays]) -> Stays:
+    """Stays of independent runs as those of one, in which one run follows the other in time.
+
+    The ions of each run are other ions: no stay goes on from one run to the next, no hop lies between them, and no ion
+    meets one of another run. Times at risk, hops and departures are the sums over the runs.
+
+    Parameters
+    ----------
+    runs
+        Of one length and one number of ions, on the same sites: parts of the joined run, and single ions, can be
+        expected to hop equally often, which is what error bars go by.
+
+    Raises
+    ------
+    ValueError
+        If there are no runs, or they differ in this.
+    """
+    if not runs:
+        raise ValueError("there are no runs to join")
+    first = runs[0]
+    for run in runs[1:]:
+        if run.n_ions != first.n_ions or not np.isclose(run.duration_ps, first.duration_ps):
+            raise ValueError("only runs of one length and one number of ions can be joined")
+        same = [np.array_equal(getattr(run.sites, name), getattr(first.sites, name)) for name in ("fractional", "cell")]
+        if not all(same) or run.sites.labels != first.sites.labels:
+            raise ValueError("only stays on the same sites can be joined")
+    inside = np.array([1 - run.transit_fraction for run in runs])
+    squares = np.array([run.rms_A**2 for run in runs])
+    return Stays(
+        ion=np.concatenate([run.ion + n * first.n_ions for n, run in enumerate(runs)]),
+        site=np.concatenate([run.site for run in runs]),
+        image=np.concatenate([run.image for run in runs]),
+        start_ps=np.concatenate([run.start_ps + n * first.duration_ps for n, run in enumerate(runs)]),
+        stop_ps=np.concatenate([run.stop_ps + n * first.duration_ps for n, run in enumerate(runs)]),
+        arrived=np.concatenate([run.arrived for run in runs]),
+        left=np.concatenate([run.left for run in runs]),
+        sites=first.sites,
+        n_ions=len(runs) * first.n_ions,
+        duration_ps=len(runs) * first.duration_ps,
+        transit_fraction=float(1 - inside.mean()),
+        rms_A=float(np.sqrt(inside @ squares / inside.sum())),
     )
 
 

@@ -25,7 +25,7 @@ CHUNK_PAIRS = 100_000
 
 @dataclass(frozen=True, kw_only=True)
 class VanHove:
-    """Correlation of positions in time.
+    """Correlation of positions in time. Those of independent runs are averaged with ``+``.
 
     Attributes
     ----------
@@ -33,27 +33,66 @@ class VanHove:
         ``[l]``.
     r_A
         ``[n]`` middle of the bins of distance.
+    samples
+        ``[l]`` displacements looked at; the weights with which runs are averaged.
     self_part
         ``[l, n]`` G_s(r, t) in 1/Angstrom^3: 4 pi r^2 G_s dr is the chance that an ion moved by r.
     distinct_part
         ``[l, n]`` G_d(r, t) in 1/Angstrom^3, density of the other ions at distance r from where an ion was a time t
         ago, up to half the smallest height of the cell and NaN beyond; ``None`` without a cell or with one ion.
-    mean_square_A2
-        ``[l]`` of the displacements.
-    non_gaussian
-        ``[l]`` alpha_2 = 3 <r^4> / (5 <r^2>^2) - 1: 0 for a Gaussian; NaN where nothing moved.
-    non_gaussian_axes
-        ``[l, 3]`` <x^4> / (3 <x^2>^2) - 1 along each axis. Isotropic hops alone give a positive value; so does, in
-        alpha_2, motion that is Gaussian but anisotropic, which these tell apart.
+    second_A2, fourth_A4
+        ``[l, 4]`` mean second and fourth powers of the displacements along x, y, z, and of their lengths.
     """
 
     lags_ps: NDArray[np.float64]
     r_A: NDArray[np.float64]
+    samples: NDArray[np.int64]
     self_part: NDArray[np.float64]
     distinct_part: NDArray[np.float64] | None
-    mean_square_A2: NDArray[np.float64]
-    non_gaussian: NDArray[np.float64]
-    non_gaussian_axes: NDArray[np.float64]
+    second_A2: NDArray[np.float64]
+    fourth_A4: NDArray[np.float64]
+
+    def __add__(self, other: VanHove) -> VanHove:
+        for name in ("lags_ps", "r_A"):
+            mine, others = getattr(self, name), getattr(other, name)
+            if mine.shape != others.shape or not np.allclose(mine, others):
+                raise ValueError("van Hove functions can be averaged only at the same lags and distances")
+        share = (self.samples / (self.samples + other.samples))[:, None]
+
+        def mean(mine: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+            return share * mine + (1 - share) * others
+
+        distinct = None
+        if self.distinct_part is not None and other.distinct_part is not None:
+            distinct = mean(self.distinct_part, other.distinct_part)
+        return VanHove(
+            lags_ps=self.lags_ps,
+            r_A=self.r_A,
+            samples=self.samples + other.samples,
+            self_part=mean(self.self_part, other.self_part),
+            distinct_part=distinct,
+            second_A2=mean(self.second_A2, other.second_A2),
+            fourth_A4=mean(self.fourth_A4, other.fourth_A4),
+        )
+
+    @property
+    def mean_square_A2(self) -> NDArray[np.float64]:
+        """Of the displacements ``[l]``."""
+        return self.second_A2[:, 3]
+
+    @property
+    def non_gaussian(self) -> NDArray[np.float64]:
+        """alpha_2 = 3 <r^4> / (5 <r^2>^2) - 1 ``[l]``: 0 for a Gaussian; NaN where nothing moved."""
+        return _over_gaussian(self.fourth_A4[:, 3], 5 / 3 * self.second_A2[:, 3] ** 2)
+
+    @property
+    def non_gaussian_axes(self) -> NDArray[np.float64]:
+        """<x^4> / (3 <x^2>^2) - 1 along each axis ``[l, 3]``.
+
+        Isotropic hops alone give a positive value; so does, in alpha_2, motion that is Gaussian but anisotropic, which
+        these tell apart.
+        """
+        return _over_gaussian(self.fourth_A4[:, :3], 3 * self.second_A2[:, :3] ** 2)
 
 
 def logarithmic_lags(frames: int, number: int = 12) -> list[int]:
@@ -71,6 +110,7 @@ def van_hove(
     r_max_A: float = 8.0,
     bin_A: float = BIN_A,
     drift: ArrayLike | None = None,
+    most_pairs: int = DISTINCT_PAIRS,
 ) -> VanHove:
     """Self and distinct van Hove functions at some lags (L. Van Hove, Phys. Rev. 95, 249 (1954)).
 
@@ -88,6 +128,8 @@ def van_hove(
         Largest distance and width of the bins, Angstrom.
     drift
         ``[frames, 3]`` Angstrom, see `diffusion`.
+    most_pairs
+        Pairs at most for each lag of the distinct part, at least those of one frame.
 
     Raises
     ------
@@ -107,38 +149,38 @@ def van_hove(
     edges = np.arange(bins + 1) * bin_A
     shells = 4 / 3 * np.pi * np.diff(edges**3)
     self_part = np.zeros((len(chosen), bins))
-    moments2, moments4 = np.zeros((len(chosen), 3)), np.zeros((len(chosen), 3))
-    radial2, radial4 = np.zeros(len(chosen)), np.zeros(len(chosen))
+    second, fourth = np.zeros((len(chosen), 4)), np.zeros((len(chosen), 4))
+    samples = np.zeros(len(chosen), dtype=np.int64)
     for i, lag in enumerate(chosen):
         starts = _origins(frames - lag, SELF_SAMPLES // ions)
-        samples = len(starts) * ions
-        for part in np.array_split(starts, max(1, samples // CHUNK_PAIRS)):
+        samples[i] = len(starts) * ions
+        for part in np.array_split(starts, max(1, samples[i] // CHUNK_PAIRS)):
             step = positions[part + lag].astype(float) - positions[part] - (shift[part + lag] - shift[part])[:, None]
             step2 = step**2
             r2 = step2.sum(axis=2).ravel()
-            moments2[i] += step2.sum(axis=(0, 1))
-            moments4[i] += (step2**2).sum(axis=(0, 1))
-            radial2[i] += r2.sum()
-            radial4[i] += (r2**2).sum()
+            second[i] += np.append(step2.sum(axis=(0, 1)), r2.sum())
+            fourth[i] += np.append((step2**2).sum(axis=(0, 1)), (r2**2).sum())
             self_part[i] += _histogram(np.sqrt(r2), bin_A, bins)
-        self_part[i] /= samples * shells
-        moments2[i], moments4[i] = moments2[i] / samples, moments4[i] / samples
-        radial2[i], radial4[i] = radial2[i] / samples, radial4[i] / samples
     distinct = None
     if cell is not None and ions > 1:
-        distinct = np.array([_distinct(positions, shift, checked_cell(cell), lag, bin_A, bins) for lag in chosen])
-    with np.errstate(invalid="ignore", divide="ignore"):
-        alpha = 3 * radial4 / (5 * radial2**2) - 1
-        alpha_axes = moments4 / (3 * moments2**2) - 1
+        origins = max(1, most_pairs // ions**2)
+        distinct = np.array(
+            [_distinct(positions, shift, checked_cell(cell), lag, bin_A, bins, origins) for lag in chosen]
+        )
     return VanHove(
         lags_ps=np.array(chosen) * timestep_fs * 1e-3,
         r_A=(edges[1:] + edges[:-1]) / 2,
-        self_part=self_part,
+        samples=samples,
+        self_part=self_part / (samples[:, None] * shells),
         distinct_part=distinct,
-        mean_square_A2=radial2,
-        non_gaussian=np.where(radial2 > 0, alpha, np.nan),
-        non_gaussian_axes=np.where(moments2 > 0, alpha_axes, np.nan),
+        second_A2=second / samples[:, None],
+        fourth_A4=fourth / samples[:, None],
     )
+
+
+def _over_gaussian(fourth: NDArray[np.float64], gaussian: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Excess of a fourth moment over that of a Gaussian; NaN where nothing moved."""
+    return np.divide(fourth, gaussian, out=np.full_like(fourth, np.nan), where=gaussian > 0) - 1
 
 
 def _origins(available: int, most: int) -> NDArray[np.int64]:
@@ -158,14 +200,15 @@ def _distinct(
     lag: int,
     width: float,
     bins: int,
+    most: int,
 ) -> NDArray[np.float64]:
-    """G_d at one lag ``[bins]``."""
+    """G_d at one lag ``[bins]``, from so many origins of time at most."""
     frames, ions = positions.shape[:2]
     # up to half the smallest height rounding of fractional coordinates finds the one nearest copy, whatever the angles
     trusted = min(bins, int(heights(cell).min() / 2 / width))
     inverse = np.linalg.inv(cell)
     counts = np.zeros(bins, dtype=np.int64)
-    starts = _origins(frames - lag, max(1, DISTINCT_PAIRS // ions**2))
+    starts = _origins(frames - lag, most)
     others = ~np.eye(ions, dtype=bool)
     at_once = max(1, CHUNK_PAIRS // ions**2)
     for first in range(0, len(starts), at_once):

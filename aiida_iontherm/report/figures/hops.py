@@ -1,4 +1,4 @@
-"""The figures of a run with hops, from one record."""
+"""The figures of runs with hops, from one record."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def describe_hops_free_energy(data: HopsData) -> Caption:
     """Say what the maps show, and how many hops they come from."""
     caption = describe_free_energy(data.density, data.temperature, data.ion)
     seen = "1 hop was" if data.hops == 1 else f"{data.hops} hops were"
-    text = f"{caption.text} {seen} seen between {len(data.sites)} sites"
+    text = f"{caption.text} {seen} seen between {len(data.sites)} sites{_in_runs(data)}"
     if data.residence is not None and data.residence.residence_ps is not None:
         stay = format_number(data.residence.residence_ps, data.residence.uncertainty_ps)
         text += f"; ions stay for {stay} ps"
@@ -38,4 +38,9 @@ def describe_hops_free_energy(data: HopsData) -> Caption:
 def describe_hops_van_hove(data: HopsData) -> Caption:
     """Say what the curves show, and at which temperature."""
     caption = describe_van_hove(data.correlations, data.ion)
-    return replace(caption, text=f"At {data.temperature:g} K. {caption.text}")
+    return replace(caption, text=f"At {data.temperature:g} K{_in_runs(data)}. {caption.text}")
+
+
+def _in_runs(data: HopsData) -> str:
+    """Say how much was looked at, where it is more than one run."""
+    return "" if data.runs == 1 else f", in {data.runs} runs of together {data.duration_ps:.4g} ps"

@@ -1,4 +1,4 @@
-"""Vibrational density of states of trajectories, by species and direction."""
+"""Vibrational density of states of trajectories, by species, direction and site."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def vdos(data: Sequence[VdosData]) -> tuple[Figure, Columns]:
     Parameters
     ----------
     data
-        One record per temperature, with the same species.
+        One record per temperature, with the same species and sites.
 
     Returns
     -------
     Figure, dict
         A row of panels per temperature, the lowest first and not more than fit, a column per species. Thick: all
         directions; light: along x, y and z, three times as large, so that they lie on the thick line where the
-        vibration is isotropic. Columns of all, stacked.
+        vibration is isotropic. Thin, with their names: sites, where there are several. Columns of all, stacked.
     """
     species = list(data[0].by_species)
     chosen = np.unique(np.linspace(0, len(data) - 1, min(_MOST_ROWS, len(data))).round().astype(int))
@@ -59,6 +59,18 @@ def vdos(data: Sequence[VdosData]) -> tuple[Figure, Columns]:
                     linewidth=0.8,
                     alpha=0.6,
                 )
+            for site, states in record.by_site.get(name, {}).items():
+                peak = int(np.argmax(states))
+                ax.plot(record.frequencies_thz, states, color=colour, linewidth=0.7)
+                ax.annotate(
+                    site,
+                    (record.frequencies_thz[peak], states[peak]),
+                    xytext=(0, 1),
+                    textcoords="offset points",
+                    ha="center",
+                    fontsize="x-small",
+                    color=colour,
+                )
             ax.plot(record.frequencies_thz, record.by_species[name], color=colour)
             ax.set_title(f"{name}, {record.temperature:g} K")
             grid(ax)
@@ -75,6 +87,8 @@ def vdos(data: Sequence[VdosData]) -> tuple[Figure, Columns]:
             Line2D([], [], color=QUIET, linestyle=LINES[name], linewidth=0.8, label=f"3 × {name}")
             for name in DIRECTIONS
         ]
+    if any(record.by_site for record in data):
+        handles.append(Line2D([], [], color=TOTAL, linewidth=0.7, label="site"))
     figure_legend(figure, handles)
     return figure, long_form([_columns(record, species) for record in data])
 
@@ -92,6 +106,8 @@ def _columns(record: VdosData, species: Sequence[str]) -> Columns:
         for axis, direction in enumerate(DIRECTIONS):
             known = record.by_direction.get(name)
             columns[f"{name}_{direction}_states_per_THz"] = np.full(count, np.nan) if known is None else known[:, axis]
+        for site, states in record.by_site.get(name, {}).items():
+            columns[f"{site}_states_per_THz"] = states
     return columns
 
 
@@ -108,6 +124,10 @@ def describe_vdos(data: Sequence[VdosData]) -> Caption:
     )
     if any(record.by_direction for record in data):
         text += "Light: along one direction, times three. "
+    if any(record.by_site for record in data):
+        text += (
+            "Thin: all atoms of one crystallographic site; those of ions that hop are named after where they began. "
+        )
     text += f"Highest peaks at {first.temperature:g} K: {listing(peaks)}."
     return Caption(
         "Vibrations in the trajectory", text, f"Density of states of the trajectory; highest peaks: {listing(peaks)}."

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from lattice_walkers import STEP_FS, STEP_PS, TRICLINIC, walkers
 
-from aiida_iontherm.physics.ions import analyse_hops, find_hops, find_stays, hop_quantities, sites_from_crystal
+from aiida_iontherm.physics.ions import (
+    analyse_hops,
+    find_hops,
+    find_stays,
+    hop_quantities,
+    join_stays,
+    sites_from_crystal,
+)
 from aiida_iontherm.physics.ions.hop_statistics import (
     double_occupancy,
     hop_correlation,
@@ -263,6 +270,69 @@ def test_double_occupancy():
     analysis = analyse_hops(ions, STEP_FS, sites)
     assert "share a site" in analysis.sites_doubt
     assert not any(q.converged for q in hop_quantities(analysis, "Cu") if q.name.startswith("hop_rate"))
+
+
+def test_two_halves_of_a_walk_hop_as_the_whole():
+    sites = lattice(CUBIC)
+    positions, made = walkers(31, 4001, 40, RATE, cell=CUBIC)
+    whole = find_stays(positions, STEP_FS, sites)
+    halves = join_stays([find_stays(part, STEP_FS, sites) for part in (positions[:2001], positions[2000:])])
+    assert (halves.n_ions, halves.duration_ps) == (80, pytest.approx(whole.duration_ps))
+    one, two = hop_rates(whole, find_hops(whole))[0], hop_rates(halves, find_hops(halves))[0]
+    # both see the hops that were made, but for those in neighbouring frames or across the cut: 1 in 500 each
+    assert two.hops == pytest.approx(made, rel=5e-3)
+    assert two.rate_per_ps == pytest.approx(one.rate_per_ps, abs=one.uncertainty_per_ps)
+    # 320 hops: independent ones, of which single ions and parts of the time vary by chance alone, have Poisson's error
+    assert two.uncertainty_per_ps == pytest.approx(one.uncertainty_per_ps, rel=0.1)
+    # the law of the walk
+    assert abs(two.rate_per_ps - (1 - np.exp(-RATE * STEP_PS)) / STEP_PS) < 3 * two.uncertainty_per_ps
+
+
+def test_joined_stays_are_counted_by_hand():
+    """Two runs of two ions for 8 ps: one hop in the first; there and back after 2 and 6 ps in the second."""
+    sites = lattice(CUBIC, box=4)
+    first, second = np.zeros((201, 2, 3)), np.zeros((201, 2, 3))
+    first[:, 1, 1] = second[:, 1, 1] = 6.0
+    first[100:, 0, 0] = 3.0
+    second[50:150, 0, 0] = 3.0
+    stays = join_stays([find_stays(run, STEP_FS, sites) for run in (first, second)])
+    hops = find_hops(stays)
+    np.testing.assert_array_equal(hops.ion, [0, 2, 2])
+    # half way between two frames; the second run begins at 8 ps
+    np.testing.assert_allclose(hops.time_ps, [99.5 * STEP_PS, 8 + 49.5 * STEP_PS, 8 + 149.5 * STEP_PS])
+    np.testing.assert_allclose(hops.vector_A, [[3, 0, 0], [3, 0, 0], [-3, 0, 0]], atol=1e-12)
+    (residence,) = residence_times(stays, hops)
+    assert residence.departures == 3
+    assert residence.at_risk_ps == pytest.approx(2 * 2 * 8)
+    assert residence.residence_ps == pytest.approx(32 / 3)
+    # one stay of 100 frames was seen from its beginning to its end
+    assert residence.mean_completed_ps == pytest.approx(100 * STEP_PS)
+    # in both runs ions were on the same sites, but not at one time
+    assert double_occupancy(stays) == 0
+    assert (stays.transit_fraction, stays.rms_A) == (0, pytest.approx(0, abs=1e-9))
+
+
+def test_runs_that_differ_more_than_by_chance_have_wider_error_bars():
+    """Of four runs one hops and three stand still."""
+    sites = lattice(CUBIC)
+    moving, _ = walkers(3, 1500, 10, 4 * RATE, cell=CUBIC)
+    still = np.broadcast_to(moving[:1], moving.shape)
+    hops = find_hops(join_stays([find_stays(run, STEP_FS, sites) for run in (still, moving, still, still)]))
+    # of eight parts two hold n/2 hops each, the mean is n/8: variance over mean is (2 (3n/8)^2 + 6 (n/8)^2)/(7 n/8);
+    # chance makes the two parts differ by sqrt(n), of n = 120
+    assert hops.spread == pytest.approx(3 / 7 * len(hops), rel=0.1)
+
+
+def test_runs_that_cannot_be_joined():
+    positions, _ = walkers(5, 200, 4, RATE, cell=CUBIC)
+    stays = find_stays(positions, STEP_FS, lattice(CUBIC))
+    with pytest.raises(ValueError, match="no runs"):
+        join_stays([])
+    for other in (positions[:100], positions[:, :3]):
+        with pytest.raises(ValueError, match="one length and one number of ions"):
+            join_stays([stays, find_stays(other, STEP_FS, lattice(CUBIC))])
+    with pytest.raises(ValueError, match="same sites"):
+        join_stays([stays, find_stays(positions, STEP_FS, lattice(CUBIC, 9))])
 
 
 def test_drift_is_taken_out():

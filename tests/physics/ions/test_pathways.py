@@ -266,6 +266,31 @@ def test_non_gaussian_parameter_of_rare_hops():
     assert np.all(np.isnan(still.non_gaussian))
 
 
+def test_van_hove_of_two_runs_is_that_of_all_their_displacements():
+    rng = np.random.default_rng(6)
+    runs = [np.cumsum(rng.normal(0, sigma, (frames, 12, 3)), axis=0) for sigma, frames in ((0.1, 80), (0.3, 200))]
+    lags = [1, 9]
+    one, two = (van_hove(run, STEP_FS, lags, cell=12 * np.eye(3)) for run in runs)
+    both = one + two
+    shells = 4 / 3 * np.pi * ((both.r_A + 0.05) ** 3 - (both.r_A - 0.05) ** 3)
+    for i, lag in enumerate(lags):
+        steps = np.concatenate([(run[lag:] - run[:-lag]).reshape(-1, 3) for run in runs])
+        squares = np.sum(steps**2, axis=1)
+        assert both.samples[i] == len(steps)
+        assert both.mean_square_A2[i] == pytest.approx(squares.mean())
+        assert both.non_gaussian[i] == pytest.approx(0.6 * np.mean(squares**2) / squares.mean() ** 2 - 1)
+        alone = np.mean(steps**4, axis=0) / (3 * np.mean(steps**2, axis=0) ** 2) - 1
+        np.testing.assert_allclose(both.non_gaussian_axes[i], alone)
+        counts = np.histogram(np.sqrt(squares), np.arange(81) * 0.1)[0]
+        # a distance on the edge of two bins may be rounded to either
+        np.testing.assert_allclose(both.self_part[i] * shells * len(steps), counts, atol=1.01)
+        weights = one.samples[i], two.samples[i]
+        expected = np.average([one.distinct_part[i], two.distinct_part[i]], axis=0, weights=weights)
+        np.testing.assert_allclose(both.distinct_part[i], expected)
+    with pytest.raises(ValueError, match="same lags"):
+        one + van_hove(runs[0], STEP_FS, [1, 8])
+
+
 @pytest.mark.parametrize("cell", [np.diag([9.0, 10.0, 11.0]), 3 * TRICLINIC], ids=["orthorhombic", "triclinic"])
 def test_distinct_part_of_an_ideal_gas_is_the_density(cell):
     rng = np.random.default_rng(1)
