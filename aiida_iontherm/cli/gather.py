@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +49,7 @@ def gather(run: ProcessNode) -> ReportInput:
     outputs = run.outputs
     quantities = outputs.result.quantities if "result" in outputs else []
     phonons, conductivity = _first_phonons(outputs), _conductivity(outputs)
-    motion = _motion(run, outputs, settings["mobile"])
+    motion, tree = _motion(run, outputs, settings["mobile"]), call_tree(run)
     return ReportInput(
         title=f"Heat and ion transport of {formula}",
         formula=formula,
@@ -70,19 +71,33 @@ def gather(run: ProcessNode) -> ReportInput:
         parity=_parity(outputs),
         lifetimes=None if phonons is None else lifetime_data(phonons),
         occupation=_occupation(quantities, settings),
-        provenance=provenance(run),
-        process_tree=process_tree(run),
+        provenance=provenance(tree),
+        process_tree=process_tree(tree),
     )
 
 
-def provenance(run: ProcessNode) -> ProvenanceGraph:
+@dataclass(frozen=True)
+class Called:
+    """A process, what its caller calls it, and what it called itself."""
+
+    node: ProcessNode
+    label: str
+    children: tuple[Called, ...]
+
+
+def call_tree(run: ProcessNode) -> Called:
+    """Walk from a run through all that it called, in the order in which it did."""
+    return _walk(run, run.process_label)
+
+
+def provenance(tree: Called) -> ProvenanceGraph:
     """Return the processes of a run and what they called."""
-    return ProvenanceGraph(nodes=tuple(_graph(run)))
+    return ProvenanceGraph(nodes=tuple(_graph(tree)))
 
 
-def process_tree(run: ProcessNode) -> tuple[ProcessStep, ...]:
+def process_tree(tree: Called) -> tuple[ProcessStep, ...]:
     """Return the processes of a run with their times."""
-    return tuple(_steps(run, 0))
+    return tuple(_steps(tree, 0))
 
 
 def dynamics_warnings(run: ProcessNode) -> list[str]:
@@ -305,43 +320,45 @@ def _occupation(quantities: list[Any], settings: dict[str, Any]) -> OccupationDa
     )
 
 
-def _label_of(node: Any) -> str:
-    if node.caller is None:
-        return node.process_label
-    link = node.base.links.get_incoming(node_class=type(node.caller)).one().link_label
-    # Restart layers call their jobs iteration_01, calcfunctions have no label of their own.
-    if link.startswith("iteration_") or link == "CALL":
-        return node.process_label
-    return link.replace("_", " ")
+def _walk(node: ProcessNode, label: str) -> Called:
+    from aiida.common.links import LinkType
+    from aiida.orm import WorkflowNode
+
+    children: list[Called] = []
+    if isinstance(node, WorkflowNode):
+        links = node.base.links.get_outgoing(link_type=(LinkType.CALL_CALC, LinkType.CALL_WORK)).all()
+        for link in sorted(links, key=lambda link: link.node.pk):
+            # Restart layers call their jobs iteration_01, calcfunctions have no label of their own.
+            nameless = link.link_label.startswith("iteration_") or link.link_label == "CALL"
+            own = link.node.process_label if nameless else link.link_label.replace("_", " ")
+            children.append(_walk(link.node, own))
+    return Called(node, label, tuple(children))
 
 
-def _graph(node: Any) -> list[ProvenanceNode]:
+def _graph(called: Called) -> Iterator[ProvenanceNode]:
     from aiida.orm import CalcFunctionNode
 
-    children = _called(node)
-    nodes = [
-        ProvenanceNode(
-            id=str(node.pk),
-            label=_label_of(node),
-            kind="calcfunction" if isinstance(node, CalcFunctionNode) else "process",
-            text=f"{node.pk}",
-            children=tuple(str(child.pk) for child in children),
-            failed=bool(node.is_failed or node.is_excepted),
-        )
-    ]
-    for child in children:
-        nodes.extend(_graph(child))
-    return nodes
+    node = called.node
+    yield ProvenanceNode(
+        id=str(node.pk),
+        label=called.label,
+        kind="calcfunction" if isinstance(node, CalcFunctionNode) else "process",
+        text=f"{node.pk}",
+        children=tuple(str(child.node.pk) for child in called.children),
+        failed=bool(node.is_failed or node.is_excepted),
+    )
+    for child in called.children:
+        yield from _graph(child)
+
+
+def _steps(called: Called, depth: int) -> Iterator[ProcessStep]:
+    node = called.node
+    cached = " (from the cache)" if node.base.caching.is_created_from_cache else ""
+    seconds = (node.mtime - node.ctime).total_seconds()
+    yield ProcessStep(text="  " * depth + f"{called.label} <{node.pk}>{cached}", seconds=seconds)
+    for child in called.children:
+        yield from _steps(child, depth + 1)
 
 
 def _called(node: Any) -> list[Any]:
     return sorted(node.called, key=lambda child: child.pk) if hasattr(node, "called") else []
-
-
-def _steps(node: Any, depth: int) -> list[ProcessStep]:
-    cached = " (from the cache)" if node.base.caching.is_created_from_cache else ""
-    seconds = (node.mtime - node.ctime).total_seconds()
-    steps = [ProcessStep(text="  " * depth + f"{_label_of(node)} <{node.pk}>{cached}", seconds=seconds)]
-    for child in _called(node):
-        steps.extend(_steps(child, depth + 1))
-    return steps

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from aiida_iontherm.cli.common import MATERIAL, REPORTED
-from aiida_iontherm.cli.gather import dynamics_warnings, gather, process_tree, provenance, versions
+from aiida_iontherm.cli.gather import call_tree, dynamics_warnings, gather, process_tree, provenance, versions
 from aiida_iontherm.report.model import BarrierData, GreenKuboData, ReportInput, WellData
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def gather_any(run: ProcessNode) -> ReportInput:
     from aiida_iontherm.materials.loaders import reduced_formula
 
     about, title, records = CHAINS[run.process_label]
-    formula = reduced_formula(run.inputs.structure.get_ase())
+    formula, tree = reduced_formula(run.inputs.structure.get_ase()), call_tree(run)
     return ReportInput(
         about=about,
         title=f"{title} {formula}",
@@ -42,8 +42,8 @@ def gather_any(run: ProcessNode) -> ReportInput:
         settings=run.inputs.settings.get_dict(),
         warnings=[*([run.exit_message] if run.exit_status else []), *dynamics_warnings(run)],
         quantities=run.outputs.result.quantities,
-        provenance=provenance(run),
-        process_tree=process_tree(run),
+        provenance=provenance(tree),
+        process_tree=process_tree(tree),
         **records(run),
     )
 
