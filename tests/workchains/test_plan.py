@@ -10,14 +10,12 @@ from aiida_iontherm.workchains.protocols import load_protocol
 
 MEASURED_SECONDS = {
     "relax": 15,
-    "potential": 357,
-    "force_constants": 17,
+    "potential": 332,
+    "diffusion": 15,
+    "force_constants": 16,
     "lattice_conductivity": 149,
 }
 """Of an undisturbed run of CsCu2I3, protocol demo, on two cores, from the start of a step to that of the next."""
-
-DIFFUSION_BUSY_SECONDS = 29
-"""Of a run on a machine three times overloaded."""
 
 TRAINED = ["relax", "potential", "diffusion", "force_constants", "lattice_conductivity"]
 
@@ -42,12 +40,10 @@ def test_numbers_are_positive(name, cscu2i3):
 
 def test_each_step_is_near_what_it_took(cscu2i3):
     for step in make_plan(cscu2i3, load_protocol("demo"), with_training=True):
-        if step.name == "diffusion":
-            # One job, which takes 7 seconds beside its task, follows the other nowhere: it cannot be faster.
-            assert 7 < step.wall_seconds(2) < DIFFUSION_BUSY_SECONDS
-            continue
-        # In that run exploration broke off early and half of the labels were needed: a quarter of the step `potential`.
-        assert MEASURED_SECONDS[step.name] / 1.3 < step.wall_seconds(2) < MEASURED_SECONDS[step.name] * 1.3
+        # In that run exploration broke off early and half of the labels were needed: a quarter of the step `potential`. A
+        # short step waits for AiiDA to look at its jobs, every few seconds.
+        measured = MEASURED_SECONDS[step.name]
+        assert step.wall_seconds(2) == pytest.approx(measured, rel=0.3, abs=6)
 
 
 def test_only_exploration_shares_the_cores_with_itself(cscu2i3):
