@@ -40,8 +40,8 @@ def test_numbers_are_positive(name, cscu2i3):
 
 def test_each_step_is_near_what_it_took(cscu2i3):
     for step in make_plan(cscu2i3, load_protocol("demo"), with_training=True):
-        # In that run exploration broke off early and half of the labels were needed: a quarter of the step `potential`. A
-        # short step waits for AiiDA to look at its jobs, every few seconds.
+        # In that run exploration broke off early and half of the labels were needed: a quarter of the step `potential`.
+        # A short step waits for AiiDA to look at its jobs, every few seconds.
         measured = MEASURED_SECONDS[step.name]
         assert step.wall_seconds(2) == pytest.approx(measured, rel=0.3, abs=6)
 
