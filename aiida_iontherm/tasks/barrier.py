@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.data import atomic_masses, atomic_numbers
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 from aiida_iontherm.physics.ions.barrier import BarrierProfile, barrier_profile, barrier_quantities
 from aiida_iontherm.physics.ions.bond_valence import (
@@ -27,102 +24,25 @@ from aiida_iontherm.physics.ions.elastic_band import (
     ElasticBand,
     UnstablePathError,
 )
-from aiida_iontherm.physics.ions.ion_scan import MIN_POINTS, QuarticWell, quartic_well, scan_quantities
 from aiida_iontherm.physics.ions.migration_paths import (
     Hop,
     distinct_hops,
-    distinct_sites,
     end_points,
     hop_between,
-    ion_at,
     moving_ion,
     path_of_frames,
 )
 from aiida_iontherm.physics.ions.periodic_points import heights
 from aiida_iontherm.physics.mtp import MomentTensorPotential
-from aiida_iontherm.tasks.contract import InputError, PhysicsError, Task, TaskInput
+from aiida_iontherm.tasks.barrier_input import Input
+from aiida_iontherm.tasks.barrier_scan import run_scan, scan_lines
+from aiida_iontherm.tasks.contract import InputError, PhysicsError, Task
 from aiida_iontherm.tasks.files import read_structures, write_npz, write_structures
+
+__all__ = ["Input", "run"]
 
 MIN_EXTENT_A = 8.0
 """In a lower supercell the ion, or the vacancy, feels its own images some cells on: said, not refused."""
-
-Vector = tuple[float, float, float]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class HopSection(_Section):
-    """One hop by its ends, in fractional coordinates of the unit cell."""
-
-    start: Vector = Field(description="Site of the ion that hops.")
-    end: Vector = Field(description="Site of another mobile ion, which is taken out, or an empty one.")
-
-
-class SearchSection(_Section):
-    """Hops between neighbouring sites, one for each that symmetry tells apart."""
-
-    max_distance: float = Field(5.0, gt=0, description="Longest hop, Angstrom.")
-    max_count: PositiveInt = Field(4, description="How many of them, the shortest first.")
-    empty_sites: list[Vector] = Field(
-        default_factory=list, description="Fractional coordinates of sites without an ion; one of each kind suffices."
-    )
-    only: list[PositiveInt] | None = Field(None, description="Numbers of the hops found, from 1, instead of the first.")
-    symprec: float = Field(0.01, gt=0, description="Tolerance of the symmetry, Angstrom.")
-
-
-class ScanSection(_Section):
-    """Line along which one ion is moved while all others stay."""
-
-    directions: list[Vector] = Field(
-        default_factory=list, description="Cartesian directions; without them the ion goes along the hops."
-    )
-    sites: list[Vector] = Field(
-        default_factory=list, description="Fractional coordinates of the ions; by default one of each kind."
-    )
-    amplitude: float = Field(0.6, gt=0, description="Largest displacement to both sides, Angstrom.")
-    points: int = Field(13, ge=MIN_POINTS, description="Displacements along a direction.")
-
-
-class Input(TaskInput):
-    """Input of the task."""
-
-    structure: str = "structure.extxyz"
-    potential: str | None = Field(None, description="Moment tensor potential, .mtp.")
-    species: list[str] = Field(default_factory=list, description="Elements of the potential, in its order.")
-    engine: str | None = Field(None, description="Embedded engine, instead of a potential.")
-    engine_options: dict[str, Any] = Field(default_factory=dict)
-    supercell: tuple[PositiveInt, PositiveInt, PositiveInt] = (1, 1, 1)
-    mobile: str = Field(description="Symbol of the ion that hops.")
-    method: Literal["neb", "scan"] = Field(
-        "neb", description="Elastic band between relaxed ends; or rigid displacements of one ion, all others fixed."
-    )
-    path: str | None = Field(
-        None, description="Given path, extended XYZ of the supercell: two ends, or more frames to begin with."
-    )
-    hop: HopSection | None = Field(None, description="Given hop, instead of those found.")
-    search: SearchSection = Field(default_factory=SearchSection, description="Which hops to find.")
-    scan: ScanSection = Field(default_factory=ScanSection, description="For the method scan.")
-    images: int = Field(5, ge=1, description="Between the ends.")
-    fmax: float = Field(0.05, gt=0, description="Largest force left, on ends and band, eV/Angstrom.")
-    climb: bool = Field(True, description="Let the highest image climb to the saddle.")
-    max_steps: PositiveInt = Field(500, description="Steps of each stage: both ends, band, climbing band.")
-    charges: dict[str, float] | None = Field(
-        None, description="Formal charges of all elements for bond valences; found from the composition by default."
-    )
-
-    @model_validator(mode="after")
-    def _one_source_of_paths(self) -> Input:
-        if self.path is not None and self.hop is not None:
-            raise ValueError("give a path or a hop, not both")
-        if (self.potential is None) == (self.engine is None):
-            raise ValueError("give either a potential or an engine")
-        if self.scan.directions and (self.path is not None or self.hop is not None):
-            raise ValueError("a scan goes along directions or along a path: leave one out")
-        if self.scan.directions and self.method != "scan":
-            raise ValueError("scan.directions are for the method scan: choose it or leave them out")
-        return self
 
 
 @dataclass(frozen=True)
@@ -154,7 +74,7 @@ def run(task: Task, task_input: Input) -> dict[str, Any]:
         cell = read_structures(task.folder / task_input.structure)[0]
         calculator = _calculator(task, task_input, cell)
         if task_input.method == "scan" and task_input.scan.directions:
-            lines = list(_lines(cell, task_input))
+            lines = list(scan_lines(cell, task_input))
         else:
             paths = _paths(task, task_input, cell)
             # of the whole crystal: a supercell that lacks an ion is not neutral by formal charges
@@ -162,7 +82,7 @@ def run(task: Task, task_input: Input) -> dict[str, Any]:
     except ValueError as error:
         raise InputError(str(error)) from error
     if task_input.method == "scan" and task_input.scan.directions:
-        return _scan(task, task_input, lines, calculator) | {"remarks": _size_remarks(task_input, cell)}
+        return run_scan(task, task_input, lines, calculator) | {"remarks": _size_remarks(task_input, cell)}
     finished, arrays, frames = _relax(task, task_input, paths, calculator)
     if bonds is not None:
         remarks += _bond_valences(bonds, paths, finished, arrays)
@@ -447,78 +367,3 @@ def _bond_valences(
             "highest_image": profile.highest,
         }
     return remarks
-
-
-def _lines(cell: Atoms, task_input: Input) -> Iterator[tuple[str, str, Atoms, int, np.ndarray]]:
-    """Site, direction, supercell, ion and unit vector of each line to scan."""
-    supercell = cell.repeat(task_input.supercell)
-    sites = distinct_sites(cell, task_input.mobile, task_input.search.symprec)
-    if task_input.scan.sites:
-        sites = {}
-        for number, place in enumerate(task_input.scan.sites, start=1):
-            sites[f"{task_input.mobile}_at_{number}"] = ion_at(cell, task_input.mobile, place)
-    for label, index in sites.items():
-        for direction in task_input.scan.directions:
-            vector = np.array(direction, dtype=float)
-            length = float(np.linalg.norm(vector))
-            if not length > 0 or not np.isfinite(length):
-                raise ValueError(f"the direction {direction} of the scan has no length")
-            # in a repeated cell the atoms of the first copy come first
-            yield label, "[" + " ".join(f"{x:g}" for x in direction) + "]", supercell, index, vector / length
-
-
-def _scan(
-    task: Task, task_input: Input, lines: list[tuple[str, str, Atoms, int, np.ndarray]], calculator: Calculator
-) -> dict[str, Any]:
-    scan = task_input.scan
-    displacements = np.linspace(-scan.amplitude, scan.amplitude, scan.points)
-    energies = np.full((len(lines), scan.points), np.nan)
-    saved = task.checkpoint()
-    done = 0
-    if saved is not None:
-        done, energies = saved[0]["done"], saved[1]["energies"]
-    for count in range(done, energies.size):
-        line, point = divmod(count, scan.points)
-        _, _, supercell, ion, direction = lines[line]
-        atoms = supercell.copy()
-        atoms.positions[ion] += displacements[point] * direction
-        calculator.reset()
-        atoms.calc = calculator
-        energies[line, point] = atoms.get_potential_energy()
-        if not np.isfinite(energies[line, point]):
-            raise PhysicsError("the energy of a displaced ion is no number: scan a shorter range")
-        task.progress("scan", count + 1, energies.size, energy=energies[line, point] - energies[line, 0])
-        if count + 1 < energies.size:
-            task.step(lambda reached=count + 1: ({"done": reached}, {"energies": energies}))
-    mass = float(atomic_masses[atomic_numbers[task_input.mobile]])
-    source = "moment tensor potential" if task_input.potential is not None else f"engine {task_input.engine}"
-    wells = [quartic_well(displacements, row, mass) for row in energies]
-    records, quantities = [], []
-    for (label, direction, *_), well in zip(lines, wells, strict=True):
-        records.append({"site": label, "direction": direction} | _plain(well))
-        method = f"rigid displacement of the ion, {source}"
-        quantities += [q.to_dict() for q in scan_quantities(well, label, direction, method)]
-    write_npz(
-        task.folder / "barriers.npz",
-        {
-            "displacements_A": displacements,
-            "scan_energies_ev": energies,
-            "coefficients": np.array([well.coefficients for well in wells]),
-            "covariances": np.array([well.covariance for well in wells]),
-        },
-    )
-    return {
-        "method": "scan",
-        "mobile": task_input.mobile,
-        "supercell_atoms": len(lines[0][2]),
-        "scans": records,
-        "quantities": quantities,
-    }
-
-
-def _plain(well: QuarticWell) -> dict[str, Any]:
-    """Figures of a well that JSON can hold."""
-    figures = {key: value for key, value in asdict(well).items() if not isinstance(value, np.ndarray)}
-    if not np.isfinite(well.stiffness_uncertainty_ev_A2):
-        figures["stiffness_uncertainty_ev_A2"] = None
-    return figures | {"coefficients": well.coefficients.tolist()}

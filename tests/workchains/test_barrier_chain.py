@@ -11,7 +11,7 @@ from ase.build import bulk
 
 from aiida_iontherm.calculations.barrier import BarrierCalculation, BarrierParser
 from aiida_iontherm.data import ConfigurationsData
-from aiida_iontherm.tasks.barrier import Input
+from aiida_iontherm.tasks.barrier_input import Input
 from aiida_iontherm.workchains.barrier import BarrierWorkChain
 
 SETTINGS = {"mobile": "Cu", "search": {"max_distance": 3.0}, "images": 1}
