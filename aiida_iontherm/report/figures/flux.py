@@ -13,8 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from aiida_iontherm.physics.heat import CepstralEstimate
-from aiida_iontherm.report.figures.caption import Caption, listing
-from aiida_iontherm.report.format import format_number
+from aiida_iontherm.report.figures.caption import listing
 from aiida_iontherm.report.style import (
     ACCENT,
     LINES,
@@ -180,19 +179,3 @@ def _frame(left: Axes, right: Axes, data: FluxData) -> None:
     right.set_ylim(max(low, -top / 2), 1.05 * max(top, *(e.value + e.uncertainty for e in data.estimates)))
     grid(left)
     grid(right)
-
-
-def describe_flux(data: FluxData) -> Caption:
-    """Say what the figure of the heat current shows."""
-    values = [
-        f"{format_number(e.value, e.uncertainty)} W/(m K) ({_label(e.axes)}; {e.cutoff} coefficients up to "
-        f"{e.max_frequency_thz:.3g} THz)"
-        for e in data.estimates
-    ]
-    reduced = " at zero flux of the other currents" if data.estimates[0].others else ""
-    text = (
-        f"Left: spectrum of the heat current{reduced} in units of the conductivity, periodogram (thin) and its "
-        "cepstral smoothing (thick), whose value at zero frequency is κ. Right: running Green-Kubo integral against "
-        f"the time lag with one standard error. Cepstral values: {listing(values)}."
-    )
-    return Caption("Heat current", text, f"Spectrum and running integral of the heat current: {listing(values)}.")
