@@ -34,7 +34,8 @@ def _held_option(name: str, what: str) -> Callable[[Any], Any]:
         multiple=True,
         metavar="FILE",
         type=_trajectory,
-        help=f"The run with {what}; as often as TRAJECTORY, in the same order.",
+        help=f"The run with {what}; as often as TRAJECTORY, in the same order. Or several for each, in several "
+        "snapshots say, of which the mean is taken: first those of the first TRAJECTORY.",
     )
 
 
@@ -86,9 +87,11 @@ def framework(
         raise UserError(f"give -T for each of the {len(trajectories)} trajectories, not {len(temperatures)} times")
     if any(temperature <= 0 for temperature in temperatures):
         raise UserError("temperatures must be positive, in K")
-    for name in ("velocities", *HELD):
-        if options[name] and len(options[name]) != len(trajectories):
-            raise UserError(f"--{name.replace('_', '-')} is needed once for each trajectory, or not at all")
+    if options["velocities"] and len(options["velocities"]) != len(trajectories):
+        raise UserError("--velocities is needed once for each trajectory, or not at all")
+    for name in HELD:
+        if len(options[name]) % len(trajectories):
+            raise UserError(f"--{name.replace('_', '-')} is needed equally often for each trajectory, or not at all")
     remarks: list[str] = []
 
     def remark(sentence: str) -> None:
@@ -208,7 +211,9 @@ def _analyse(path: Path, temperature: float, velocities: Path | None, options: d
     from aiida_iontherm.tasks.framework_files import read_framework
 
     run = read_framework(path, options["mobile"], options["interval_fs"], options["discard_ps"], velocities)
-    part = _Part(path, run, temperature, _diffusivity(run.ion_positions, run.ion_interval_fs, run.mobile, temperature))
+    part = _Part(
+        path, run, temperature, _diffusivity(path, run.ion_positions, run.ion_interval_fs, run.mobile, temperature)
+    )
     part.quantities.append(part.diffusivity)
     groups = find_polyanions(
         run.atoms,
@@ -241,11 +246,16 @@ def _analyse(path: Path, temperature: float, velocities: Path | None, options: d
     return part
 
 
-def _diffusivity(positions: Any, interval_fs: float, mobile: str, temperature: float) -> Quantity:
+def _diffusivity(path: Path, positions: Any, interval_fs: float, mobile: str, temperature: float) -> Quantity:
     """D on average over directions."""
     from aiida_iontherm.physics.ions import diffusion, diffusion_quantities
 
-    records = diffusion_quantities(diffusion(positions, interval_fs), mobile, temperature)
+    try:
+        result = diffusion(positions, interval_fs)
+    except ValueError as error:
+        # of several runs: which one?
+        raise UserError(f"{path}: {error}") from error
+    records = diffusion_quantities(result, mobile, temperature)
     return next(record for record in records if record.direction == "average")
 
 
@@ -372,7 +382,7 @@ def _enhancements(
     parts: Sequence[_Part], temperatures: Sequence[float], options: dict[str, Any]
 ) -> list[tuple[str, EnhancementSeries, list[Quantity], str]]:
     """Kind, factors, diffusivities held, symbol."""
-    from aiida_iontherm.physics.ions import enhancement_series
+    from aiida_iontherm.physics.ions import enhancement_series, mean_diffusivity
     from aiida_iontherm.tasks.framework_files import read_ions
 
     free, mobile = [part.diffusivity for part in parts], parts[0].run.mobile
@@ -380,11 +390,14 @@ def _enhancements(
     for option, kind in HELD.items():
         if not options[option]:
             continue
-        held = []
-        for path, temperature in zip(options[option], temperatures, strict=True):
-            interval = options["interval_fs"] if path.suffix != ".npz" else None
-            positions, interval_fs = read_ions(path, mobile, interval, options["discard_ps"])
-            held.append(_diffusivity(positions, interval_fs, mobile, temperature))
+        each, held = len(options[option]) // len(temperatures), []
+        for index, temperature in enumerate(temperatures):
+            runs = []
+            for path in options[option][index * each : (index + 1) * each]:
+                interval = options["interval_fs"] if path.suffix != ".npz" else None
+                positions, interval_fs = read_ions(path, mobile, interval, options["discard_ps"])
+                runs.append(_diffusivity(path, positions, interval_fs, mobile, temperature))
+            held.append(mean_diffusivity(runs))
         series.append((kind, enhancement_series(free, held, kind), held, mobile))
     return series
 

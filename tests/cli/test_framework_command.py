@@ -225,6 +225,16 @@ def test_several_temperatures(call, free, frozen):
     assert "neither" in series["reason"]
 
 
+def test_several_frozen_runs_at_one_temperature(call, free, frozen):
+    """The free run in the place of a second frozen one: the mean lies between, with the scatter as its error."""
+    record, by = read(call, free, *KNOWN, "--frozen", frozen, "--frozen", free)
+    _, alone = read(call, free, *KNOWN, "--frozen", frozen)
+    one, two = alone["D_Li_frozen"]["value"], by["D_Li"]["value"]
+    assert by["D_Li_frozen"]["value"] == pytest.approx((one + two) / 2)
+    assert by["D_Li_frozen"]["uncertainty"] == pytest.approx((two - one) / 2)
+    assert record["enhancement"][0]["points"][0]["factor"] == pytest.approx(2 * two / (one + two))
+
+
 def test_bad_input(call, free, frozen, folder):
     def message(*arguments):
         result = call("framework", *arguments)
@@ -235,7 +245,9 @@ def test_bad_input(call, free, frozen, folder):
 
     assert "-T for each" in message(free, *KNOWN, "-T", 700)
     assert "positive" in message(free, "-T", -1)
-    assert "needed once for each" in message(free, *KNOWN, "--frozen", frozen, "--frozen", frozen)
+    hotter = (free, free, *KNOWN, "-T", 700)
+    assert "equally often for each" in message(*hotter, "--frozen", frozen, "--frozen", frozen, "--frozen", frozen)
+    assert "needed once for each" in message(*hotter, "--velocities", free)
     assert "does not tell" in message(free, "-T", 600, "--mobile", "Li")
     assert "which ions" in message(free, "-T", 600, "--interval-fs", 20)
     assert "no Ag" in message(free, "-T", 600, "--interval-fs", 20, "--mobile", "Ag")

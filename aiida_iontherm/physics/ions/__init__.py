@@ -103,6 +103,7 @@ from aiida_iontherm.physics.ions.phonon_enhancement import (
     EnhancementSeries,
     enhancement_quantities,
     enhancement_series,
+    mean_diffusivity,
     phonon_enhancement,
 )
 from aiida_iontherm.physics.ions.polyanion_rotation import (
@@ -197,6 +198,7 @@ __all__ = [
     "join_stays",
     "jump_diffusivity",
     "logarithmic_lags",
+    "mean_diffusivity",
     "mean_square_displacement",
     "meyer_neldel_fit",
     "mobile_fraction",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -148,6 +148,48 @@ def phonon_enhancement(free: Quantity, held: Quantity, kind: str = "frozen") -> 
         converged=not doubts and effect != "undecided",
         effect=effect,
         reason="; ".join([sentence, *doubts]),
+    )
+
+
+def mean_diffusivity(runs: Sequence[Quantity]) -> Quantity:
+    """Mean of D over runs with the framework held in different ways, in several snapshots say.
+
+    Its standard error is that of the runs or that of their scatter, std/sqrt(n), whichever is larger: what is frozen is
+    a sample, too. Where ions stood still in some of the runs, the mean of all upper bounds (95 %, one-sided) bounds the
+    mean.
+
+    Parameters
+    ----------
+    runs
+        Diffusivities, see `phonon_enhancement`, of one unit, temperature and direction.
+
+    Raises
+    ------
+    ValueError
+        If there are none, they are of several units, temperatures or directions, or as `phonon_enhancement`.
+    """
+    if len({(d.name, d.unit, d.temperature, d.direction) for d in runs}) != 1:
+        raise ValueError("the mean of diffusivities needs runs of one ion, unit, temperature and direction")
+    if len(runs) == 1:
+        return runs[0]
+    values, errors = zip(*(_checked(d) for d in runs), strict=True)
+    reasons = dict.fromkeys(d.reason for d in runs if not d.converged)
+    if None in errors:
+        one_sided = float(stats.norm.ppf(CONFIDENCE))
+        value = float(np.mean([d + one_sided * (u or 0.0) for d, u in zip(values, errors, strict=True)]))
+        uncertainty, bound = None, "upper"
+    else:
+        value, bound = float(np.mean(values)), None
+        scatter = np.std(values, ddof=1) / np.sqrt(len(values))
+        uncertainty = float(max(scatter, np.linalg.norm(errors) / len(errors)))
+    return replace(
+        runs[0],
+        value=value,
+        uncertainty=uncertainty,
+        bound=bound,
+        method=f"mean of {len(runs)} runs, {runs[0].method}",
+        converged=not reasons,
+        reason="; ".join(reasons),
     )
 
 

@@ -23,6 +23,9 @@ RISE_POINTS = 24
 """Frequencies up to the first maximum: enough for a window well below it, and few enough for modes of a finite cell to
 merge."""
 
+HOPELESS = 1e-3
+"""Below it the narrowest window is too wide, by more than chance would have it one time in twenty."""
+
 REFINEMENT = 1.25
 """Of the resolution, from one attempt at a fit to the next."""
 
@@ -174,9 +177,9 @@ def low_frequency_dos(
     to zero frequency, as one over the length of a block.
 
     *Resolution.* Such that there are 24 frequencies up to the first maximum, where the blocks allow it. Finer shows
-    the few modes of a small cell one by one; coarser hides ions that come back late. Where no fit passes even in the
-    narrowest window, which is six frequencies wide, the resolution is refined as far as the blocks allow: a maximum at
-    7 THz is far from what matters to ions. `finest_resolution` is best for the diffusivity.
+    the few modes of a small cell one by one; coarser hides ions that come back late. Where no fit comes near the data
+    even in the narrowest window, which is six frequencies wide, the resolution is refined as far as the blocks allow: a
+    maximum at 7 THz is far from what matters to ions. `finest_resolution` is best for the diffusivity.
 
     *Fits.* g(0) + a nu + b nu^2 gives g(0) and the linear coefficient; g(0) + c nu^p the exponent. Both are smoothed
     as the data are, so that a resolution of zero is what comes out. Errors of the parameters: jackknife over blocks.
@@ -221,7 +224,8 @@ def low_frequency_dos(
         maximum = _first_maximum(correlations, name, max(finest, COARSE_THZ))
         resolution = resolution_thz or max(finest, maximum / (RISE_POINTS * SPACING))
         fits[name] = _fit(name, *correlations.spectra(name, resolution), maximum, window_thz)
-        while fits[name].chi2_probability < POOR_FIT and resolution > finest and resolution_thz is None:
+        hopeless = resolution_thz is None and fits[name].chi2_probability < HOPELESS
+        while hopeless and fits[name].chi2_probability < POOR_FIT and resolution > finest:
             resolution = max(finest, resolution / REFINEMENT)
             fits[name] = _fit(name, *correlations.spectra(name, resolution), maximum, window_thz)
     return fits

@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
 
-from aiida_iontherm.physics.ions import enhancement_quantities, enhancement_series, phonon_enhancement
+from aiida_iontherm.physics.ions import (
+    enhancement_quantities,
+    enhancement_series,
+    mean_diffusivity,
+    phonon_enhancement,
+)
 from aiida_iontherm.physics.quantity import Quantity
 from aiida_iontherm.physics.units import KB_EV
 
@@ -66,6 +71,24 @@ def test_bounds():
     neither = phonon_enhancement(held, held)
     assert neither.factor is None
     assert neither.effect == "undecided"
+
+
+def test_mean_of_several_runs():
+    alike = mean_diffusivity([d(1e-6, 3e-8), d(1e-6, 4e-8)])
+    assert (alike.value, alike.uncertainty) == pytest.approx((1e-6, 2.5e-8))  # sqrt(3^2 + 4^2)/2
+    apart = mean_diffusivity([d(1e-6, 3e-8), d(2e-6, 3e-8), d(3e-6, 3e-8, converged=False)])
+    assert (apart.value, apart.uncertainty) == pytest.approx((2e-6, 1e-6 / np.sqrt(3)))
+    assert not apart.converged
+    assert apart.reason == "run longer"
+    assert "mean of 3 runs" in apart.method
+    still = mean_diffusivity([d(1e-6, 1e-7), d(4e-7, bound="upper")])
+    assert still.bound == "upper"
+    assert still.value == pytest.approx((1e-6 + 1.6449e-7 + 4e-7) / 2, rel=1e-4)
+    assert mean_diffusivity([d(1e-6, 1e-7)]) == d(1e-6, 1e-7)
+    with pytest.raises(ValueError, match="one ion, unit"):
+        mean_diffusivity([d(1e-6, 1e-7), d(1e-6, 1e-7, temperature=700.0)])
+    with pytest.raises(ValueError, match="one ion, unit"):
+        mean_diffusivity([])
 
 
 def test_verdicts():
