@@ -5,7 +5,17 @@ epsilon = 1.67e-21 J and sigma = 3.40 Angstrom, taken smoothly to zero between 7
 the same lattice constant, that of zero pressure in dynamics at 20 K, whatever the temperature. And all are classical:
 the conductivity of phono3py is its limit of high temperatures, kappa(T) T for T to infinity, over the temperature of
 the others. (Its force constants are those of the lattice at rest, so that linewidths of classical modes by three-phonon
-processes are proportional to T.) The lower the temperature, the less is left to processes of four phonons.
+processes are proportional to T.) Its full solution is the one to compare with dynamics, which knows no relaxation
+times.
+
+The lower the temperature, the less is left to processes of four phonons. With ``--limit`` several temperatures are
+joined: what three phonons leave of the conductivity goes as 1/T and the next order as T beside it,
+
+    1/(kappa T) = a + b T,
+
+so that 1/a of dynamics stands against kappa T of phono3py. With ``effective`` among the parts, phono3py is also given
+force constants that the project fits to dynamics at the temperature, and beside them, made in the same way, those of
+the lattice at rest.
 """
 
 from __future__ import annotations
@@ -27,12 +37,18 @@ from phonopy.structure.atoms import PhonopyAtoms
 
 from aiida_iontherm.physics.dynamics import CompiledDynamics, MdSettings
 from aiida_iontherm.physics.heat import LengthExtrapolation, cepstral, extrapolate_length, green_kubo
+from aiida_iontherm.physics.lattice.cells import make_phonopy, to_atoms
+from aiida_iontherm.physics.lattice.conversion import phono3py_from_force_constants
+from aiida_iontherm.physics.lattice.force_constants import fit_force_constants, reference_displacements
 from aiida_iontherm.physics.mtp import MomentTensorPotential
+from aiida_iontherm.physics.statistics import weighted_line
 from aiida_iontherm.tasks.contract import run_task
 from aiida_iontherm.tasks.files import read_npz, write_json, write_npz, write_structures
 from aiida_iontherm.tasks.registry import TASKS
 
 Array = npt.NDArray[np.float64]
+Point = tuple[float, float, float]
+"""Temperature in K, kappa and its standard error in W/(m K)."""
 
 EPSILON_EV = 1.67e-21 / 1.602176634e-19
 SIGMA = 3.40  # Angstrom
@@ -40,10 +56,15 @@ CUTOFF, SWITCH_FROM = 8.5, 7.5  # Angstrom
 MIN_DISTANCE = 2.9  # Angstrom: 0.9 eV above the minimum, which no pair of cold argon reaches
 CHEBYSHEV = 16
 LATTICE_CONSTANT = 5.314  # Angstrom, mean of 60 ps at zero pressure and 20 K
-TIMESTEP_FS = 10.0  # a fiftieth of the shortest period
+TIMESTEP_FS = 20.0  # a 27th of the shortest period
+CURRENT_STRIDE = 5  # steps; the current of modes of 1.85 THz has nothing beyond 3.7 THz
+EQUILIBRATION_PS = 60.0
 SKIN = 0.6  # Angstrom: beyond the amplitudes of cold argon
 HOT = 2000.0  # K: 22 times that of the highest frequency, where n + 1/2 is kT/h nu to 2e-4
-PARTS = ("green-kubo", "nemd", "phono3py")
+LENGTHS = [(24, 200.0), (32, 250.0), (48, 300.0), (64, 300.0)]  # cells of the whole period, and ps
+QUICK_LENGTHS = [(16, 120.0), (20, 120.0), (24, 150.0)]
+AT_REST = 0.05  # K: here anharmonic forces of third order are a thousandth of the harmonic ones, of fourth 1e-6
+PARTS = ("green-kubo", "nemd", "phono3py", "effective")
 
 
 def lennard_jones(r: Array) -> Array:
@@ -76,7 +97,7 @@ def argon() -> Atoms:
 def equilibrium_currents(
     potential: MomentTensorPotential, temperature: float, cells: int, ps: float, seed: int, folder: Path
 ) -> Path:
-    """Heat current of a cube at constant energy, every 50 fs; made once in a folder."""
+    """Heat current of a cube at constant energy, every 100 fs; made once in a folder."""
     path = folder / f"current_{temperature:g}K_{cells}_{ps:g}_{seed}.npz"
     if path.exists():
         return path
@@ -84,11 +105,11 @@ def equilibrium_currents(
     settings = MdSettings(
         temperature_k=temperature,
         timestep_fs=TIMESTEP_FS,
-        equilibration_steps=3000,
+        equilibration_steps=round(EQUILIBRATION_PS * 1000 / TIMESTEP_FS),
         production_steps=round(ps * 1000 / TIMESTEP_FS),
         position_stride=0,
         snapshot_stride=0,
-        current_stride=5,
+        current_stride=CURRENT_STRIDE,
         seed=seed,
     )
     dynamics = CompiledDynamics(crystal, potential, settings, np.empty(0, dtype=np.int64), skin=SKIN)
@@ -108,16 +129,18 @@ def equilibrium_currents(
 
 def by_green_kubo(
     potential: MomentTensorPotential, temperature: float, sizes: dict[int, int], ps: float, folder: Path
-) -> list[list[str]]:
-    """Conductivity of cubes of some cells, each with some independent runs."""
-    rows = []
+) -> tuple[list[list[str]], list[Point]]:
+    """Conductivity of cubes of some cells, each with some independent runs; points are the cepstral ones."""
+    rows, points = [], []
     for cells, runs in sizes.items():
         made = [equilibrium_currents(potential, temperature, cells, ps, seed, folder) for seed in range(1, runs + 1)]
         files = [read_npz(path) for path in made]
         currents = np.stack([file["heat"] + file["convective"] for file in files])
-        where = (5 * TIMESTEP_FS, float(np.mean([file["temperature"] for file in files])), float(files[0]["volume"]))
+        kelvin = float(np.mean([file["temperature"] for file in files]))
+        where = (CURRENT_STRIDE * TIMESTEP_FS, kelvin, float(files[0]["volume"]))
         spectral = cepstral([currents], *where, axes="xyz")
         integral = green_kubo(currents, *where)
+        points.append((kelvin, spectral.value, spectral.uncertainty))
         seconds = sum(float(file["seconds"]) for file in files)
         for name, value, error, problems in (
             ("cepstral", spectral.value, spectral.uncertainty, spectral.problems),
@@ -128,12 +151,12 @@ def by_green_kubo(
                     f"Green-Kubo, {name}",
                     f"{4 * cells**3} atoms, {runs} x {ps:g} ps",
                     _with_error(value, error),
-                    f"{where[1]:.2f}",
+                    f"{kelvin:.2f}",
                     f"{seconds:.0f}",
                     "; ".join(problems),
                 ]
             )
-    return rows
+    return rows, points
 
 
 def by_heat_exchange(
@@ -142,6 +165,7 @@ def by_heat_exchange(
     """Run the task nemd at each length (cells of the whole period: ps); finished ones in the folder are read."""
     rows, found = [], []
     for cells, ps in lengths.items():
+        length = cells * LATTICE_CONSTANT / 2
         place = folder / f"nemd_{temperature:g}K_{cells}_{across}_{ps:g}"
         place.mkdir(exist_ok=True)
         output = place / "output.json"
@@ -155,9 +179,11 @@ def by_heat_exchange(
                 "timestep_fs": TIMESTEP_FS,
                 "equilibration_ps": 20.0,
                 "production_ps": ps,
-                "temperature_difference": temperature / 4,
-                "kappa_guess": 12.0 / temperature,
-                "profile_interval_fs": 50.0,
+                # the power that makes this difference or less: steps of temperature at the reservoirs are as those
+                # of 5200 Å K / T more of the crystal
+                "temperature_difference": 0.45 * temperature,
+                "kappa_guess": 24 / temperature * length / (length + 5200 / temperature),
+                "profile_interval_fs": 60.0,
                 "seed": cells,
             }
             write_json(place / "input.json", task_input)
@@ -185,9 +211,8 @@ def by_heat_exchange(
     return rows, extrapolate_length(lengths_A, kappas, errors)
 
 
-def by_phono3py(potential: MomentTensorPotential, temperature: float, meshes: tuple[int, ...]) -> list[list[str]]:
-    """Three-phonon conductivity in the relaxation-time approximation and by the full solution."""
-    start = time.process_time()
+def at_rest(potential: MomentTensorPotential) -> Phono3py:
+    """Force constants of the lattice at rest, from displacements."""
     cell = argon()
     crystal = Phono3py(
         PhonopyAtoms(cell.get_chemical_symbols(), cell=cell.cell.array, scaled_positions=cell.get_scaled_positions()),
@@ -204,23 +229,96 @@ def by_phono3py(potential: MomentTensorPotential, temperature: float, meshes: tu
     crystal.symmetrize_fc3()
     crystal.produce_fc2(is_compact_fc=True)
     crystal.symmetrize_fc2()
-    rows = []
+    return crystal
+
+
+def fitted(potential: MomentTensorPotential, temperature: float) -> Phono3py:
+    """Effective force constants of the second and third order, from 160 snapshots of 108 atoms 2 ps apart."""
+    phonopy = make_phonopy(argon(), (3, 3, 3))
+    supercell = to_atoms(phonopy.supercell)
+    settings = MdSettings(
+        temperature_k=temperature,
+        timestep_fs=TIMESTEP_FS,
+        equilibration_steps=round(EQUILIBRATION_PS * 1000 / TIMESTEP_FS),
+        production_steps=16000,
+        position_stride=0,
+        snapshot_stride=100,
+        seed=7,
+    )
+    dynamics = CompiledDynamics(supercell, potential, settings, np.empty(0, dtype=np.int64), skin=SKIN)
+    while not dynamics.finished:
+        dynamics.run_block()
+    stored = dynamics.observables()
+    fit = fit_force_constants(
+        to_atoms(phonopy.primitive),
+        supercell,
+        reference_displacements(stored["snapshots"], supercell.positions, supercell.cell.array),
+        stored["snapshot_forces"],
+        (7.9, 6.7),  # four shells of neighbours, and three
+        fit_method="least-squares",
+    )
+    return phono3py_from_force_constants(argon(), np.diag([3, 3, 3]), fit.fc2, fit.fc3)
+
+
+def three_phonons(crystal: Phono3py, mesh: int) -> Array:
+    """Classical kappa T in W/m by relaxation times and by the full solution [2]."""
+    crystal.mesh_numbers = [mesh] * 3
+    crystal.init_phph_interaction()
+    crystal.run_thermal_conductivity(is_LBTE=True, temperatures=[HOT], log_level=0)
+    solved = crystal.thermal_conductivity
+    return HOT * np.array([np.ravel(kappa)[0] for kappa in (solved.kappa_RTA, solved.kappa)])
+
+
+def by_phono3py(
+    crystal: Phono3py, name: str, temperature: float, meshes: list[int]
+) -> tuple[list[list[str]], tuple[float, float]]:
+    """Conductivity on some meshes, and the full solution's kappa T without end of the last three and its error.
+
+    It falls with the mesh n nearly as 1/n^2 (tetrahedra) there; the error is what the line leaves to the finest mesh.
+    """
+    rows, products = [], []
+    start = time.process_time()
     for mesh in meshes:
-        crystal.mesh_numbers = [mesh] * 3
-        crystal.init_phph_interaction()
-        for full in (False, True):
-            crystal.run_thermal_conductivity(is_LBTE=full, temperatures=[temperature, HOT], log_level=0)
-            kappa = np.asarray(crystal.thermal_conductivity.kappa).reshape(2, 6)[:, 0]
-            rows.append(
-                [
-                    f"phono3py, {'full solution' if full else 'relaxation times'}",
-                    f"{mesh} x {mesh} x {mesh}",
-                    f"{kappa[1] * HOT / temperature:.3f}",
-                    f"{kappa[0]:.3f}",
-                    f"{time.process_time() - start:.0f}",
-                ]
-            )
-    return rows
+        products.append(three_phonons(crystal, mesh))
+        rows += [
+            [
+                f"{name}, {method}",
+                f"{mesh} x {mesh} x {mesh}",
+                f"{products[-1][i]:.2f}",
+                f"{products[-1][i] / temperature:.3f}",
+                f"{time.process_time() - start:.0f}",
+            ]
+            for i, method in enumerate(("relaxation times", "full solution"))
+        ]
+    if len(meshes) < 2:
+        return rows, (float(products[-1][1]), float("nan"))
+    finest = products[-1]
+    limit = np.polynomial.polynomial.polyfit(1 / np.array(meshes[-3:], float) ** 2, np.array(products[-3:]), 1)[0]
+    rows += [
+        [f"{name}, {method}", "to 1/n^2 = 0", f"{limit[i]:.2f}", f"{limit[i] / temperature:.3f}", ""]
+        for i, method in enumerate(("relaxation times", "full solution"))
+    ]
+    return rows, (float(limit[1]), float(abs(finest[1] - limit[1])))
+
+
+def print_limit(points: list[Point], lattice: tuple[float, float] | None) -> None:
+    """Extrapolate 1/(kappa T) of dynamics to T = 0."""
+    kelvin, kappa, error = np.array(points).T
+    line = weighted_line(kelvin, 1 / (kappa * kelvin), error / (kappa**2 * kelvin))
+    product = 1 / line.intercept
+    spread = float(np.sqrt(line.covariance[0, 0])) * product**2
+    print(
+        f"1/(kappa T) = a + b T: 1/a = {product:.1f} ± {spread:.1f} W/m, chi2 {line.chi2:.1f} of "
+        f"{line.degrees_of_freedom}, b T/(a + b T) at {kelvin.max():.0f} K "
+        f"{line.slope * kelvin.max() / (line.intercept + line.slope * kelvin.max()):+.2f}"
+    )
+    if lattice is not None and np.isfinite(lattice[1]):
+        difference = line.intercept - 1 / lattice[0]
+        sigma = float(np.hypot(np.sqrt(line.covariance[0, 0]), lattice[1] / lattice[0] ** 2))
+        print(
+            f"phono3py, full solution: kappa T = {lattice[0]:.1f} ± {lattice[1]:.1f} W/m; a of dynamics is off by "
+            f"{difference / sigma:+.1f} standard errors"
+        )
 
 
 def _forces(potential: MomentTensorPotential, cells: list[PhonopyAtoms]) -> Array:
@@ -233,52 +331,72 @@ def _with_error(value: float, error: float) -> str:
     return f"{value:.3f} ± {error:.3f}"
 
 
+def _pair(text: str) -> tuple[int, float]:
+    first, second = text.split(":")
+    return int(first), float(second)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a minute or two, with large error bars")
-    parser.add_argument("--temperature", type=float, default=20.0, help="in K")
-    parser.add_argument("--gk-ps", type=float, help="length of each run of Green-Kubo, default 300")
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("-T", "--temperature", type=float, nargs="+", default=[20.0], help="in K")
+    parser.add_argument("--sizes", type=_pair, nargs="+", metavar="CELLS:RUNS", help="of Green-Kubo, cubes")
+    parser.add_argument("--gk-ps", type=float, help="length of each of its runs, default 18750 ps over T in K")
+    parser.add_argument("--lengths", type=_pair, nargs="+", metavar="CELLS:PS", help="of heat exchange, whole period")
+    parser.add_argument("--across", type=int, default=4, help="cells across the heat flow")
+    parser.add_argument("--meshes", type=int, nargs="+", help="of phono3py, ascending")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS[:3]))
+    parser.add_argument("--limit", action="store_true", help="1/(kappa T) of Green-Kubo against T, to T = 0")
     parser.add_argument("--folder", type=Path, help="keep the runs there, and go on with those that are")
     arguments = parser.parse_args()
-    if arguments.quick:
-        sizes, gk_ps = {4: 2}, 200.0
-        lengths, across, meshes = {16: 120.0, 20: 120.0, 24: 150.0}, 3, (7,)
-    else:
-        sizes, gk_ps = {4: 12, 6: 2}, 300.0
-        lengths, across, meshes = {24: 200.0, 32: 250.0, 48: 300.0, 64: 300.0}, 4, (7, 9, 11)
+    quick = arguments.quick
+    sizes = {cells: int(n) for cells, n in arguments.sizes or ([(4, 2)] if quick else [(4, 4), (6, 2)])}
+    lengths = dict(arguments.lengths or (QUICK_LENGTHS if quick else LENGTHS))
+    meshes = arguments.meshes or ([7] if quick else [9, 11, 13, 15])
+    if arguments.limit and len(set(arguments.temperature)) < 2:
+        parser.error("--limit needs two temperatures or more")
 
     print_machine()
     potential, off = pair_potential()
-    temperature = arguments.temperature
-    print(f"{temperature:g} K, {LATTICE_CONSTANT:g} Å; beyond 3.3 Å pairs are off by {off * 1e6:.1f} µeV at most")
+    print(f"{LATTICE_CONSTANT:g} Å; beyond 3.3 Å pairs are off by {off * 1e6:.1f} µeV at most")
+    points: list[Point] = []
+    lattice = None
+    columns = ["method", "mesh", "kappa T, W/m", "kappa", "CPU s so far"]
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         if "phono3py" in arguments.parts:
-            print_table(
-                "Three phonons, W/(m K)",
-                ["method", "mesh", "classical", "quantum", "CPU s so far"],
-                by_phono3py(potential, temperature, meshes),
-            )
-        if "green-kubo" in arguments.parts:
-            print_table(
-                "Green-Kubo, W/(m K)",
-                ["method", "size", "kappa", "T, K", "s", "problems"],
-                by_green_kubo(potential, temperature, sizes, arguments.gk_ps or gk_ps, folder),
-            )
-        if "nemd" in arguments.parts:
-            rows, line = by_heat_exchange(potential, temperature, lengths, across, folder)
-            print_table(
-                "Heat exchange, W/(m K)",
-                ["L, Å", "atoms", "ps, left out + used", "ΔT, K", "kappa", "middle / reservoirs", "s", "problems"],
-                rows,
-            )
-            print(
-                f"1/kappa against 1/L: kappa = {_with_error(line.kappa, line.uncertainty)} W/(m K), mean free path "
-                f"{line.mean_free_path_A:.0f} ± {line.mean_free_path_uncertainty_A:.0f} Å, chi2 {line.chi2:.1f} of "
-                f"{line.degrees_of_freedom}" + "".join(f"; {problem}" for problem in line.problems)
-            )
+            rows, lattice = by_phono3py(at_rest(potential), "at rest", arguments.temperature[0], meshes)
+            print_table(f"Three phonons, {arguments.temperature[0]:g} K, W/(m K)", columns, rows)
+        for temperature in arguments.temperature:
+            if "effective" in arguments.parts:
+                rows = []
+                for name, kelvin in (("fitted at rest", AT_REST), (f"fitted at {temperature:g} K", temperature)):
+                    rows += by_phono3py(fitted(potential, kelvin), name, temperature, meshes[:1])[0]
+                print_table(f"Three phonons, fitted force constants, {temperature:g} K, W/(m K)", columns, rows)
+            if "green-kubo" in arguments.parts:
+                ps = arguments.gk_ps or (4000 if quick else 18750) / temperature
+                rows, found = by_green_kubo(potential, temperature, sizes, ps, folder)
+                points += found
+                print_table(
+                    f"Green-Kubo, {temperature:g} K, W/(m K)",
+                    ["method", "size", "kappa", "T, K", "s", "problems"],
+                    rows,
+                )
+            if "nemd" in arguments.parts:
+                rows, line = by_heat_exchange(potential, temperature, lengths, arguments.across, folder)
+                print_table(
+                    f"Heat exchange, {temperature:g} K, W/(m K)",
+                    ["L, Å", "atoms", "ps, left out + used", "ΔT, K", "kappa", "middle / reservoirs", "s", "problems"],
+                    rows,
+                )
+                print(
+                    f"1/kappa against 1/L: kappa = {_with_error(line.kappa, line.uncertainty)} W/(m K), mean free path "
+                    f"{line.mean_free_path_A:.0f} ± {line.mean_free_path_uncertainty_A:.0f} Å, chi2 {line.chi2:.1f} of "
+                    f"{line.degrees_of_freedom}" + "".join(f"; {problem}" for problem in line.problems)
+                )
+        if arguments.limit and points:
+            print_limit(points, lattice)
     print_load()
 
 
