@@ -46,7 +46,7 @@ def main() -> None:
     """Run what is not there yet and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, required=True, help="for all runs; an earlier one is gone on with")
-    parser.add_argument("-T", "--temperature", type=float, nargs="+", default=[600.0, 400.0])
+    parser.add_argument("-T", "--temperature", type=float, nargs="+", default=[600.0, 400.0, 300.0])
     parser.add_argument("--ps", type=float, default=100.0, help="of each run; half of it in snapshots and rigid")
     options = parser.parse_args()
     print_machine()
@@ -230,7 +230,7 @@ def print_test(folder: Path, temperatures: list[float], species: list[str]) -> N
 
 
 def print_commands(folder: Path, temperatures: list[float]) -> None:
-    """Say what to type: all runs of one crystal, and the framework frozen in each snapshot."""
+    """Say what to type: all runs of the relaxed crystal, and the framework frozen in snapshots."""
     runs = [f"{temperature:g}K" for temperature in temperatures]
     free = " ".join(f"free-{run}/trajectory.npz -T {run[:-1]}" for run in runs)
     held = [
@@ -238,9 +238,8 @@ def print_commands(folder: Path, temperatures: list[float]) -> None:
     ]
     velocities = [f"--velocities free-{run}/velocities.npz" for run in runs]
     print(f"cd {folder}\niontherm framework {free} {' '.join(velocities + held)}")
-    for number in range(SNAPSHOTS):
-        frozen = " ".join(f"--frozen frozen-{run}-snapshot{number}/trajectory.npz" for run in runs)
-        print(f"iontherm framework {free} {frozen}")
+    snapshots = [f"--frozen frozen-{run}-snapshot{n}/trajectory.npz" for run in runs for n in range(SNAPSHOTS)]
+    print(f"iontherm framework {free} {' '.join(snapshots)}")
 
 
 if __name__ == "__main__":
