@@ -245,16 +245,20 @@ def _check(structure: LoadedStructure, settings: Settings, potential: Path | Non
 
         MomentTensorPotential.read(potential, names).check_species(symbols)
         return
-    from aiida_iontherm.engines.embedded import check_elements
+    from aiida_iontherm.engines.embedded import available_engines, check_elements
 
-    check_elements(settings.engine.name, symbols)
+    # A program is checked together with its code and its potentials, which are in a profile.
+    if settings.engine.name in available_engines() or settings.engine.code is None:
+        check_elements(settings.engine.name, symbols)
 
 
 def _not_installed(settings: Settings) -> str | None:
     """Say what the engine of these settings lacks on this machine, or ``None``."""
-    from aiida_iontherm.engines.embedded import missing_packages
+    from aiida_iontherm.engines.embedded import available_engines, missing_packages
 
     name = settings.engine.name
+    if name not in available_engines():
+        return None
     missing = missing_packages(name)
     if not missing:
         return None

@@ -11,6 +11,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
 from aiida_iontherm.engines.embedded import EngineError, check_elements, make_calculator
+from aiida_iontherm.materials.distortion import strained
 from aiida_iontherm.tasks.contract import InputError, PhysicsError, Task, TaskInput
 from aiida_iontherm.tasks.files import read_structures, write_structures
 
@@ -175,7 +176,7 @@ def _sample(task: Task, atoms: Atoms, calculator: Calculator, settings: SampleSe
         temperature = settings.temperatures[index]
         if frame == 0:
             scaling = settings.volume_scalings[index % len(settings.volume_scalings)]
-            cell = _strained(atoms.repeat(settings.supercell), scaling, settings.strain, rng)
+            cell = strained(atoms.repeat(settings.supercell), scaling, settings.strain, rng)
             cell.set_constraint(FixCom())
             # Half of the kinetic energy drawn flows into potential energy of the perfect crystal.
             thermalize_momenta(cell, 2 * temperature, rng=rng)
@@ -204,7 +205,7 @@ def _sample(task: Task, atoms: Atoms, calculator: Calculator, settings: SampleSe
         task.step(state)
     while len(labelled) < total:
         scaling = settings.volume_scalings[(len(labelled) - moving) % len(settings.volume_scalings)]
-        cell = _strained(atoms.repeat(settings.supercell), scaling, settings.strain, rng)
+        cell = strained(atoms.repeat(settings.supercell), scaling, settings.strain, rng)
         cell.positions += rng.normal(scale=settings.rattle, size=cell.positions.shape)
         calculator.reset()
         cell.calc = calculator
@@ -216,15 +217,6 @@ def _sample(task: Task, atoms: Atoms, calculator: Calculator, settings: SampleSe
         task.step(state)
     write_structures(task.folder / "labelled.extxyz", labelled)
     return {"frames": len(labelled), "converged": True}
-
-
-def _strained(cell: Atoms, volume_scaling: float, strain: float, rng: np.random.Generator) -> Atoms:
-    """Deform a cell at random to a given volume."""
-    random = rng.normal(scale=strain, size=(3, 3))
-    random -= np.eye(3) * np.trace(random) / 3  # to first order the volume is set by the scaling alone
-    deformation = (np.eye(3) + (random + random.T) / 2) * volume_scaling ** (1 / 3)
-    cell.set_cell(cell.cell.array @ deformation, scale_atoms=True)
-    return cell
 
 
 def _label(task: Task, frames: list[Atoms], calculator: Calculator) -> dict[str, Any]:

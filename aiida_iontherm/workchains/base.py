@@ -15,8 +15,12 @@ from aiida.engine import (
     while_,
 )
 from aiida.orm import AbstractCode, Dict, Int, ProcessNode
+from pydantic import ValidationError
 
 from aiida_iontherm.calculations.base import TaskCalculation
+from aiida_iontherm.calculations.resources import PER_TASK, Resources, options_for
+from aiida_iontherm.engines.builders import Engine, make_engine
+from aiida_iontherm.tasks.contract import explain
 
 
 def _validate_options(node: Dict | None, _port: Any) -> str | None:
@@ -24,7 +28,13 @@ def _validate_options(node: Dict | None, _port: Any) -> str | None:
     if node is None:
         return None
     known = list(TaskCalculation.spec().inputs["metadata"]["options"])
-    for key in node.get_dict():
+    options = node.get_dict()
+    for task, resources in (options.pop(PER_TASK, None) or {}).items():
+        try:
+            Resources.model_validate(resources)
+        except ValidationError as error:
+            return f"resources of {task}: {explain(error, Resources)}"
+    for key in options:
         if key not in known:
             close = difflib.get_close_matches(key, known, n=1)
             hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(known))}"
@@ -44,9 +54,17 @@ def define_code(spec: ProcessSpec) -> None:
     )
 
 
-def job_options(inputs: Any) -> dict[str, Any]:
-    """Metadata of a job from the optional input `options`."""
-    return {"options": inputs.options.get_dict()} if "options" in inputs else {}
+def job_options(inputs: Any, task: str) -> dict[str, Any]:
+    """Metadata of a job of a task from the optional input `options`."""
+    return {"options": options_for(inputs.options.get_dict(), task)} if "options" in inputs else {}
+
+
+def engine_of(inputs: Any) -> Engine:
+    """Return the engine that the inputs of a chain name."""
+    common = {"code": inputs.code}
+    if "options" in inputs:
+        common["options"] = inputs.options
+    return make_engine(inputs.engine.get_dict(), common)
 
 
 class TaskWorkChain(BaseRestartWorkChain):
@@ -75,7 +93,7 @@ class TaskWorkChain(BaseRestartWorkChain):
         self.ctx.inputs = {
             "code": self.inputs.code,
             "parameters": Dict(parameters),
-            "metadata": job_options(self.inputs),
+            "metadata": job_options(self.inputs, self._process_class.TASK),
             **{name: node for name, node in nodes.items() if node is not None},
         }
 
@@ -152,3 +170,4 @@ class Chain(Parent, WorkChain):
         super().define(spec)
         define_code(spec)
         spec.exit_code(400, "ERROR_CHILD_FAILED", message="{step} failed: {message}")
+        spec.exit_code(420, "ERROR_RESULTS", message="What an engine computed cannot be used: {message}")

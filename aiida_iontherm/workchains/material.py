@@ -17,7 +17,9 @@ from aiida_iontherm.calculations.functions import (
     judge_potential,
     missing_conductivity,
 )
+from aiida_iontherm.calculations.resources import PER_TASK
 from aiida_iontherm.data import ForceConstantsData, ParityData, PhononsData, PotentialData, ResultData
+from aiida_iontherm.engines.builders import EngineError, engine_class
 from aiida_iontherm.materials.loaders import guess_mobile_species
 from aiida_iontherm.tasks.contract import explain
 from aiida_iontherm.workchains.base import Chain
@@ -39,6 +41,12 @@ def _validate_settings(node: Dict, _port: Any) -> str | None:
 
 
 def _validate_inputs(value: Any, _context: Any) -> str | None:
+    if "potential" not in value and "structure" in value and "settings" in value:
+        section = value["settings"]["engine"]
+        try:
+            engine_class(section["name"]).check(section, value["structure"].get_symbols_set())
+        except EngineError as error:
+            return str(error)
     if "potential" in value and "structure" in value:
         missing = set(value["structure"].get_ase().get_chemical_symbols()) - set(value["potential"].species)
         if missing:
@@ -154,6 +162,13 @@ class MaterialWorkChain(Chain):
         self.ctx.structure = self.inputs.structure
         self.ctx.potential = self.inputs.get("potential", None)
         self.ctx.conductivity_doubts = {}
+        options = self.inputs.options.get_dict() if "options" in self.inputs else {}
+        resources = self.ctx.settings.get("resources")
+        self.ctx.options = Dict(options | ({PER_TASK: resources} if resources else {})).store()
+
+    def common_inputs(self) -> dict[str, Any]:
+        """Add the resources of the settings to the options of all sub-chains."""
+        return super().common_inputs() | {"options": self.ctx.options}
 
     def needs_potential(self) -> bool:
         """Whether a potential has to be trained."""

@@ -210,9 +210,12 @@ class PotentialWorkChain(Chain):
         failed = self.failure("labelling", self.ctx.labels)
         if failed is not None:
             return failed
-        labelled, selected = self.ctx.labels.outputs.configurations, self._selected()
+        labelled, figures = self.ctx.labels.outputs.configurations, self.ctx.labels.outputs.output_parameters.get_dict()
         potential = self.ctx.training.outputs.potential
-        count = self.ctx.labels.outputs.output_parameters["frames"] - selected
+        # A program may fail on single cells; those selected stand first.
+        selected = self._selected()
+        selected -= sum(index < selected for index in figures.get("missing", []))
+        count = figures["frames"] - selected
         self.ctx.tests = {}
         if count:
             self.ctx.tests["test"] = check_potential(potential, labelled, Dict({"first": selected, "count": count}))

@@ -8,6 +8,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from aiida_iontherm.calculations.resources import Resources
+from aiida_iontherm.engines.dft import DftSettings
+
 MIN_FRAMES = 192
 """`physics.ions.diffusion` wants eight blocks of 24 frames."""
 
@@ -19,8 +22,16 @@ class _Section(BaseModel):
 class EngineSection(_Section):
     """Who supplies reference energies and forces."""
 
-    name: str = Field(description="Embedded engine, see `iontherm engines`.")
-    options: dict[str, Any] = Field(default_factory=dict, description="Passed to the engine.")
+    name: str = Field(description="ASE calculator, or `vasp`, `espresso`: see `iontherm engines`.")
+    code: str | None = Field(None, description="LABEL@COMPUTER of a program; null for an ASE calculator.")
+    options: dict[str, Any] = Field(default_factory=dict, description="The engine's own.")
+    dft: DftSettings = Field(
+        DftSettings(), description="Physics of engines that solve for the electron density; others do not look at it."
+    )
+    jobs_at_once: int = Field(10, gt=0, description="Jobs of a program in the queue at a time, one structure each.")
+    configurations_per_job: int | None = Field(
+        None, gt=0, description="Labelled by an ASE calculator in one job; null: all. More jobs run side by side."
+    )
 
 
 class RelaxSection(_Section):
@@ -162,6 +173,10 @@ class Settings(_Section):
     temperatures: list[float] = Field(min_length=1, description="K.")
     mobile: str | None = Field(None, description="Symbol of the mobile ion; found from the composition by default.")
     seed: int = 0
+    resources: dict[str, Resources] = Field(
+        default_factory=dict,
+        description="What jobs ask of the scheduler, by task or program; `default` holds for all. See the how-to.",
+    )
     engine: EngineSection
     relax: RelaxSection
     reference: ReferenceSection

@@ -178,13 +178,13 @@ def test_provenance_tree(material_run):
         return {link: tree(child) for link, child in zip(links, children, strict=True)}
 
     assert tree(material_run) == {
-        "relax": {},
+        "relax": {"relaxation": {}},
         "potential": {
-            "reference_set": {},
+            "reference_set": {"sample": {}},
             "train_0": {},
             "explore_1_T700_V1": {},
             "select_1": {},
-            "label_1": {},
+            "label_1": {"label": {}},
             "train_1": {},
         },
         "diffusion": {"dynamics_T200": {}, "dynamics_T300": {}},

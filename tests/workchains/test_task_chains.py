@@ -1,11 +1,13 @@
 """Each chain turns its inputs into a job whose parameters the task accepts."""
 
 import importlib
+from typing import NamedTuple
 
 import pytest
 from aiida.orm import Dict
 from aiida.plugins import CalculationFactory, WorkflowFactory
 
+from aiida_iontherm.data import ConfigurationsData
 from aiida_iontherm.tasks.registry import TASKS
 from aiida_iontherm.workchains.potential import TRAINING_KEYS
 from aiida_iontherm.workchains.protocols import load_protocol
@@ -29,31 +31,83 @@ def set_up(make_process):
     return run
 
 
-def test_relax(set_up, nodes):
-    process = set_up("relax", structure=nodes["structure"], engine=nodes["engine"], settings=nodes["relax"])
-    parameters = task_input(process)
+def job_of(submitted, name):
+    """What the task says to the parameters of a job that a chain has submitted, and its other inputs."""
+    process, inputs = submitted[name]
+    assert process.process_class.TASK == "reference"
+    return importlib.import_module(TASKS["reference"][0]).Input.model_validate(inputs["parameters"].get_dict()), inputs
+
+
+@pytest.fixture
+def submitted(monkeypatch):
+    """Jobs that chains would submit, by their link labels."""
+    from aiida.orm import WorkflowNode
+
+    found = {}
+
+    def submit(self, process, **inputs):
+        found[inputs["metadata"]["call_link_label"]] = (JobOf(process._process_class), inputs)
+        return WorkflowNode().store()
+
+    monkeypatch.setattr("aiida_iontherm.workchains.relax.RelaxWorkChain.submit", submit)
+    monkeypatch.setattr("aiida_iontherm.workchains.reference_set.ReferenceSetWorkChain.submit", submit)
+    return found
+
+
+class JobOf(NamedTuple):
+    process_class: type
+
+
+def test_relax(make_process, submitted, nodes):
+    process = make_process(
+        "iontherm.relax", structure=nodes["structure"], engine=nodes["engine"], settings=nodes["relax"]
+    )
+    process.relax()
+    parameters, inputs = job_of(submitted, "relaxation")
     assert (parameters.engine, parameters.mode) == ("emt", "relax")
     assert parameters.relax.relax_cell is True
     assert parameters.relax.force_tolerance == 0.02
-    assert process.ctx.inputs["structure"] is nodes["structure"]
+    assert inputs["structure"] is nodes["structure"]
 
 
-def test_sampling(set_up, nodes):
+def test_sampling(make_process, submitted, nodes):
     settings = Dict(nodes["reference"].get_dict() | {"seed": 7})
-    process = set_up("reference_set", structure=nodes["structure"], engine=nodes["engine"], settings=settings)
-    parameters = task_input(process)
+    process = make_process(
+        "iontherm.reference_set", structure=nodes["structure"], engine=nodes["engine"], settings=settings
+    )
+    process.setup()
+    process.run_some()
+    parameters, _ = job_of(submitted, "sample")
     assert parameters.mode == "sample"
     # 5 Angstrom wanted: two cells of 2.80, two of 3.68.
     assert parameters.sample.supercell == (2, 2, 2)
     assert parameters.sample.temperatures == [300.0, 500.0]
     assert parameters.sample.seed == 7
+    assert not process.jobs_are_waiting()
 
 
-def test_labelling(set_up, nodes):
-    process = set_up("reference_set", configurations=nodes["configurations"], engine=nodes["engine"])
-    assert task_input(process).mode == "label"
-    assert process.ctx.inputs["configurations"] is nodes["configurations"]
-    assert "structure" not in process.ctx.inputs
+def test_labelling(make_process, submitted, nodes):
+    process = make_process("iontherm.reference_set", configurations=nodes["configurations"], engine=nodes["engine"])
+    process.setup()
+    process.run_some()
+    parameters, inputs = job_of(submitted, "label")
+    assert parameters.mode == "label"
+    assert inputs["configurations"].uuid == nodes["configurations"].uuid
+    assert "structure" not in inputs
+
+
+def test_labelling_in_parts(make_process, submitted, nodes, cuau):
+    """Two jobs may be in the queue: the third part waits."""
+    engine = Dict(nodes["engine"].get_dict() | {"configurations_per_job": 2, "jobs_at_once": 2})
+    five = ConfigurationsData.from_frames([cuau] * 5)
+    process = make_process("iontherm.reference_set", configurations=five, engine=engine)
+    process.setup()
+    process.run_some()
+    assert [len(inputs["configurations"].frames()) for _, inputs in submitted.values()] == [2, 2]
+    assert process.jobs_are_waiting()
+    process.run_some()
+    assert [len(inputs["configurations"].frames()) for _, inputs in submitted.values()] == [2, 2, 1]
+    assert not process.jobs_are_waiting()
 
 
 @pytest.mark.parametrize(
@@ -142,13 +196,28 @@ def test_lattice_conductivity(set_up, nodes):
 def test_options_reach_the_job(set_up, nodes):
     options = {"max_wallclock_seconds": 1800, "queue_name": "short"}
     process = set_up(
-        "relax",
+        "dynamics",
         structure=nodes["structure"],
-        engine=nodes["engine"],
-        settings=nodes["relax"],
+        potential=nodes["potential_node"],
+        settings=Dict(MD),
         options=Dict(options),
     )
     assert process.ctx.inputs["metadata"]["options"] == options
+
+
+def test_resources_of_a_task_come_before_those_of_all(set_up, nodes):
+    tasks = {"default": {"walltime": "1 h", "queue": "normal"}, "md": {"cpus": 4, "walltime": "12:00:00"}}
+    process = set_up(
+        "dynamics",
+        structure=nodes["structure"],
+        potential=nodes["potential_node"],
+        settings=Dict(MD),
+        options=Dict({"account": "mine", "tasks": tasks}),
+    )
+    options = process.ctx.inputs["metadata"]["options"]
+    assert options["resources"] == {"num_machines": 1, "num_mpiprocs_per_machine": 1, "num_cores_per_mpiproc": 4}
+    assert options["environment_variables"]["OMP_NUM_THREADS"] == "4"
+    assert (options["max_wallclock_seconds"], options["queue_name"], options["account"]) == (43200, "normal", "mine")
 
 
 @pytest.mark.parametrize(
@@ -163,6 +232,7 @@ def test_options_reach_the_job(set_up, nodes):
         "lattice_conductivity",
         "material",
         "potential",
+        "reference",
         "reference_set",
         "relax",
         "select",

@@ -10,6 +10,7 @@ from aiida_iontherm.engines.embedded.registry import (
     check_elements,
     make_calculator,
     missing_packages,
+    takes_dft,
 )
 
-__all__ = ["EngineError", "available_engines", "check_elements", "make_calculator", "missing_packages"]
+__all__ = ["EngineError", "available_engines", "check_elements", "make_calculator", "missing_packages", "takes_dft"]

@@ -46,11 +46,18 @@ def make_calculator(name: str, options: dict[str, Any] | None = None) -> Calcula
         raise EngineError(f"the engine {name} needs a package that is not installed ({error})") from error
     except TypeError as error:
         raise EngineError(f"the engine {name} does not take these options: {error}") from error
+    except ValueError as error:
+        raise EngineError(str(error)) from error
 
 
 def missing_packages(name: str) -> list[str]:
     """Return the packages an engine needs that are not installed here; looks without importing."""
     return [package for package in _load(name).PACKAGES if find_spec(package) is None]
+
+
+def takes_dft(name: str) -> bool:
+    """Say whether an engine solves for the electron density, and so takes the settings of `engines.dft`."""
+    return bool(getattr(_load(name), "TAKES_DFT", False))
 
 
 def check_elements(name: str, symbols: Iterable[str]) -> None:
