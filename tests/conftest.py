@@ -17,12 +17,26 @@ from ase import Atoms
 os.environ["AIIDA_PATH"] = tempfile.mkdtemp(prefix="iontherm-tests-")
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+FINISHED_RUN = {"tests/cli/test_finished_run.py", "tests/workchains/test_material_run.py"}
+"""Files that look at one whole run, which takes minutes: they belong to one process."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep together, where several processes share the tests: all that looks at the finished run, and each file."""
-    finished = {item.path for item in items if "first_run" in getattr(item, "fixturenames", ())}
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("first run" if item.path in finished else str(item.path)))
+    """Begin with the files that have slow tests, so that none is left to one process at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Where several processes share the tests, give each file to one of them: its fixtures are made once."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.split("::")[0]
+            return "finished run" if path in FINISHED_RUN else path
+
+    return ByFile(config, log)
 
 
 def pytest_unconfigure() -> None:

@@ -64,6 +64,7 @@ class TaskCalculation(CalcJob):
         spec.exit_code(330, "ERROR_CRASHED", invalidates_cache=True, message="The task crashed: {message}")
         spec.exit_code(340, "ERROR_OUTPUT_FILE", invalidates_cache=True, message="An output is unusable: {message}")
         spec.exit_code(500, "ERROR_PHYSICS", message="{message}")
+        spec.exit_code(510, "ERROR_UNSTABLE", message="{message}")
 
     def write_inputs(self, folder: Folder) -> dict[str, Any]:
         """Write the data files of the task and return the keys of input.json that name them."""
@@ -126,6 +127,10 @@ def write_potential(folder: Folder, potential: PotentialData, *, with_active_set
     return keys
 
 
+SCHEDULER_SAYS = (110, 120, 140)
+"""Exit codes of AiiDA for what a scheduler tells: out of memory, out of wall time, node failed."""
+
+
 class TaskParser(Parser):
     """Turns output.json into a node or an exit code; subclasses add the files."""
 
@@ -136,6 +141,9 @@ class TaskParser(Parser):
             output = json.loads(self.retrieved.base.repository.get_object_content("output.json"))
             status = output["status"]
         except (OSError, ValueError, KeyError, TypeError):
+            # What the scheduler says of a job it has killed (memory, wall time, node) tells more.
+            if self.node.exit_status in SCHEDULER_SAYS:
+                return ExitCode(self.node.exit_status, self.node.exit_message)
             return exit_codes.ERROR_NO_OUTPUT
         message = output.get("message", "")
         code = {
@@ -145,6 +153,8 @@ class TaskParser(Parser):
             "crashed": exit_codes.ERROR_CRASHED,
             "physics failed": exit_codes.ERROR_PHYSICS,
         }.get(status)
+        if output.get("unstable"):
+            code = exit_codes.ERROR_UNSTABLE
         if code is not None:
             return code.format(message=message)
         cost = {"wall_seconds": output["seconds"], "peak_memory_mb": output["peak_memory_mb"]}

@@ -16,6 +16,9 @@ DEFAULT = "default"
 PER_TASK = "tasks"
 """Key of the input `options` under which resources per task travel; all others are AiiDA's own options."""
 
+HANDLERS = "handlers"
+"""Key of the input `options` under which handlers to switch off travel: NAME: false."""
+
 KILOBYTES = {"KB": 1, "MB": 1024, "GB": 1024**2, "TB": 1024**3}
 SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
 
@@ -31,6 +34,10 @@ class Resources(BaseModel):
     walltime: str | int | None = Field(None, description="HH:MM:SS, D-HH:MM:SS, or a number with s, min, h or d.")
     queue: str | None = Field(None, description="Queue or partition.")
     account: str | None = Field(None, description="Account or project to charge.")
+    stalled_after: str | int | None = Field(
+        None,
+        description="A time like walltime; a task that tells nothing new for so long is ended and goes on elsewhere.",
+    )
 
     @field_validator("memory")
     @classmethod
@@ -39,7 +46,7 @@ class Resources(BaseModel):
             kilobytes(value)
         return value
 
-    @field_validator("walltime")
+    @field_validator("walltime", "stalled_after")
     @classmethod
     def _walltime(cls, value: str | int | None) -> str | int | None:
         if value is not None:
@@ -133,9 +140,19 @@ def options_for(options: Mapping[str, Any], name: str, *, ranks: bool = False) -
     ranks : bool
         As `scheduler_options`.
     """
-    found = {key: value for key, value in options.items() if key != PER_TASK}
+    found = {key: value for key, value in options.items() if key not in (PER_TASK, HANDLERS)}
+    return found | scheduler_options(_resources(options, name), ranks=ranks)
+
+
+def stalled_minutes(options: Mapping[str, Any], name: str) -> float | None:
+    """Return after how many minutes without a word a job of a task counts as hanging, if that is to be watched."""
+    after = _resources(options, name).stalled_after
+    return None if after is None else seconds(after) / 60
+
+
+def _resources(options: Mapping[str, Any], name: str) -> Resources:
     per_task = options.get(PER_TASK) or {}
     merged: dict[str, Any] = {}
     for key in (DEFAULT, name):
         merged |= {k: v for k, v in (per_task.get(key) or {}).items() if v is not None}
-    return found | scheduler_options(Resources.model_validate(merged), ranks=ranks)
+    return Resources.model_validate(merged)

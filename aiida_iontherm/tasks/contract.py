@@ -65,6 +65,10 @@ class PhysicsError(RuntimeError):
     """The run is sound but its result is not: an unstable potential, a fit without data."""
 
 
+class UnstableError(PhysicsError):
+    """The dynamics flew apart; a shorter timestep may help."""
+
+
 class Interrupted(Exception):
     """The task was asked to stop and has written its checkpoint."""
 
@@ -173,6 +177,7 @@ def run_task(name: str, module_name: str, folder: Path | None = None) -> int:
         code, output["message"] = EXIT_INPUT, str(error)
     except PhysicsError as error:
         code, output["message"] = EXIT_PHYSICS, str(error)
+        output["unstable"] = isinstance(error, UnstableError)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             code, output["message"] = EXIT_CRASH, _crash(error)

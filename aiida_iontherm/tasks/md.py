@@ -34,7 +34,7 @@ from aiida_iontherm.physics.lattice.cells import build_supercell
 from aiida_iontherm.physics.mtp import MomentTensorPotential
 from aiida_iontherm.physics.mtp.selection import active_set_from_arrays, make_grader
 from aiida_iontherm.physics.spectra.vdos import frames_for_resolution
-from aiida_iontherm.tasks.contract import InputError, PhysicsError, Task
+from aiida_iontherm.tasks.contract import InputError, Task, UnstableError
 from aiida_iontherm.tasks.files import read_npz, read_structures
 from aiida_iontherm.tasks.md_files import write_run
 from aiida_iontherm.tasks.md_groups import groups_of_atoms, vibrating_sites
@@ -92,7 +92,7 @@ def run(task: Task, task_input: Input) -> dict[str, Any]:
         try:
             runs.run_block()
         except UnstableRunError as error:
-            raise PhysicsError(
+            raise UnstableError(
                 f"{error}: the potential is not reliable there, or the timestep of {task_input.timestep_fs:g} fs too "
                 "long; add training data at this temperature or lower it, or shorten the timestep"
             ) from error

@@ -14,7 +14,7 @@ from aiida_iontherm.physics.heat import nemd_quantity
 from aiida_iontherm.physics.heat.nemd import LEAST_BLOCKS, LEAST_SLABS
 from aiida_iontherm.physics.mtp import MomentTensorPotential
 from aiida_iontherm.physics.units import EV_PER_PS_ANGSTROM_KELVIN_TO_W_PER_M_K, KB_EV
-from aiida_iontherm.tasks.contract import InputError, PhysicsError, Task, TaskInput
+from aiida_iontherm.tasks.contract import InputError, PhysicsError, Task, TaskInput, UnstableError
 from aiida_iontherm.tasks.files import read_structures
 from aiida_iontherm.tasks.nemd_files import AXES, HeatExchangeRun, figures
 
@@ -85,7 +85,7 @@ def run(task: Task, task_input: Input) -> dict[str, Any]:
         try:
             dynamics.run_block()
         except UnstableRunError as error:
-            raise PhysicsError(
+            raise UnstableError(
                 f"{error}: the potential is not reliable there; add training data at this temperature, lower it, or "
                 "exchange less heat"
             ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -66,7 +67,7 @@ def run(task: Task, task_input: Input) -> dict[str, Any]:
         raise InputError(str(error)) from error
     try:
         check_elements(task_input.engine, {symbol for atoms in frames for symbol in atoms.get_chemical_symbols()})
-        calculator = make_calculator(task_input.engine, task_input.engine_options)
+        calculator = Fresh(lambda: make_calculator(task_input.engine, task_input.engine_options))
     except EngineError as error:
         raise InputError(str(error)) from error
     if task_input.mode == "relax":
@@ -78,7 +79,30 @@ def run(task: Task, task_input: Input) -> dict[str, Any]:
     return _label(task, frames, calculator)
 
 
-def _relax(task: Task, atoms: Atoms, calculator: Calculator, settings: RelaxSettings) -> dict[str, Any]:
+class Fresh:
+    """A calculator that can be made to forget: what it kept of one configuration must not touch the next.
+
+    A neighbour list kept from before and one built after a restart differ in the last bits of their sums, and a density
+    that starts from the last one converges to another corner of the tolerance.
+    """
+
+    def __init__(self, make: Callable[[], Calculator]) -> None:
+        self._make = make
+        self._calculator = make()
+        self._used = False
+
+    def get(self) -> Calculator:
+        """Return the calculator as if it were new."""
+        if self._used:
+            if hasattr(self._calculator, "reset"):
+                self._calculator.reset()
+            else:
+                self._calculator = self._make()
+        self._used = True
+        return self._calculator
+
+
+def _relax(task: Task, atoms: Atoms, calculator: Fresh, settings: RelaxSettings) -> dict[str, Any]:
     from ase.constraints import FixSymmetry
     from ase.filters import FrechetCellFilter
     from ase.optimize import BFGS
@@ -96,7 +120,7 @@ def _relax(task: Task, atoms: Atoms, calculator: Calculator, settings: RelaxSett
 
     start_volume = atoms.cell.volume
     relaxed = atoms.copy()
-    relaxed.calc = calculator
+    relaxed.calc = calculator.get()
     if settings.keep_symmetry:
         relaxed.set_constraint(FixSymmetry(relaxed, symprec=0.01))
     target = FrechetCellFilter(relaxed) if settings.relax_cell else relaxed
@@ -139,14 +163,14 @@ def _relax(task: Task, atoms: Atoms, calculator: Calculator, settings: RelaxSett
     return {
         "converged": converged,
         "steps": int(optimiser.nsteps),
-        "energy_ev": float(relaxed.get_potential_energy()),
+        "energy_ev": _energy(relaxed),
         "max_force_ev_per_angstrom": float(np.abs(relaxed.get_forces()).max()),
         "volume_change": float(relaxed.cell.volume / start_volume - 1.0),
         "frames": 1,
     }
 
 
-def _sample(task: Task, atoms: Atoms, calculator: Calculator, settings: SampleSettings) -> dict[str, Any]:
+def _sample(task: Task, atoms: Atoms, calculator: Fresh, settings: SampleSettings) -> dict[str, Any]:
     from ase.constraints import FixCom
     from ase.md.langevin import Langevin
     from ase.md.velocitydistribution import thermalize_momenta
@@ -180,9 +204,7 @@ def _sample(task: Task, atoms: Atoms, calculator: Calculator, settings: SampleSe
             cell.set_constraint(FixCom())
             # Half of the kinetic energy drawn flows into potential energy of the perfect crystal.
             thermalize_momenta(cell, 2 * temperature, rng=rng)
-        # A neighbour list kept from before and one built after a restart differ in the last bits of their sums.
-        calculator.reset()
-        cell.calc = calculator
+        cell.calc = calculator.get()
         dynamics = Langevin(
             cell,
             settings.timestep_fs * units.fs,
@@ -207,8 +229,7 @@ def _sample(task: Task, atoms: Atoms, calculator: Calculator, settings: SampleSe
         scaling = settings.volume_scalings[(len(labelled) - moving) % len(settings.volume_scalings)]
         cell = strained(atoms.repeat(settings.supercell), scaling, settings.strain, rng)
         cell.positions += rng.normal(scale=settings.rattle, size=cell.positions.shape)
-        calculator.reset()
-        cell.calc = calculator
+        cell.calc = calculator.get()
         if not np.isfinite(cell.get_potential_energy()):
             raise PhysicsError("the energy of a rattled cell is not finite: shorten rattle")
         labelled.append(_labelled(cell))
@@ -219,7 +240,7 @@ def _sample(task: Task, atoms: Atoms, calculator: Calculator, settings: SampleSe
     return {"frames": len(labelled), "converged": True}
 
 
-def _label(task: Task, frames: list[Atoms], calculator: Calculator) -> dict[str, Any]:
+def _label(task: Task, frames: list[Atoms], calculator: Fresh) -> dict[str, Any]:
     labelled: list[Atoms] = []
     saved = task.checkpoint()
     if saved is not None:
@@ -229,7 +250,7 @@ def _label(task: Task, frames: list[Atoms], calculator: Calculator) -> dict[str,
         ]
     for index in range(len(labelled), len(frames)):
         atoms = frames[index].copy()
-        atoms.calc = calculator
+        atoms.calc = calculator.get()
         labelled.append(_labelled(atoms))
         task.progress("label", index + 1, len(frames), max_force=float(np.abs(atoms.get_forces()).max()))
         task.step(lambda: _label_state(labelled))
@@ -246,7 +267,13 @@ def _label_state(labelled: list[Atoms]) -> tuple[dict[str, Any], dict[str, np.nd
 def _labelled(atoms: Atoms) -> Atoms:
     """Copy of `atoms` that carries its energy, forces and stress."""
     forces = atoms.get_forces(apply_constraint=False)
-    return _with_results(atoms, forces, atoms.get_stress(apply_constraint=False), float(atoms.get_potential_energy()))
+    return _with_results(atoms, forces, atoms.get_stress(apply_constraint=False), _energy(atoms))
+
+
+def _energy(atoms: Atoms) -> float:
+    """Energy whose derivatives the forces are: with smeared occupations the free energy, not that at no smearing."""
+    energy = atoms.get_potential_energy()
+    return float(atoms.calc.results.get("free_energy", energy))
 
 
 def _with_results(atoms: Atoms, forces: np.ndarray, stress: np.ndarray, energy: float) -> Atoms:

@@ -8,19 +8,18 @@ from typing import Any, ClassVar
 from aiida.engine import (
     BaseRestartWorkChain,
     ExitCode,
-    ProcessHandlerReport,
     ProcessSpec,
     WorkChain,
-    process_handler,
     while_,
 )
 from aiida.orm import AbstractCode, Dict, Int, ProcessNode
 from pydantic import ValidationError
 
 from aiida_iontherm.calculations.base import TaskCalculation
-from aiida_iontherm.calculations.resources import PER_TASK, Resources, options_for
+from aiida_iontherm.calculations.resources import HANDLERS, PER_TASK, Resources, options_for, stalled_minutes
 from aiida_iontherm.engines.builders import Engine, make_engine
 from aiida_iontherm.tasks.contract import explain
+from aiida_iontherm.workchains.restarts import RestartHandlers
 
 
 def _validate_options(node: Dict | None, _port: Any) -> str | None:
@@ -34,6 +33,7 @@ def _validate_options(node: Dict | None, _port: Any) -> str | None:
             Resources.model_validate(resources)
         except ValidationError as error:
             return f"resources of {task}: {explain(error, Resources)}"
+    options.pop(HANDLERS, None)
     for key in options:
         if key not in known:
             close = difflib.get_close_matches(key, known, n=1)
@@ -59,6 +59,19 @@ def job_options(inputs: Any, task: str) -> dict[str, Any]:
     return {"options": options_for(inputs.options.get_dict(), task)} if "options" in inputs else {}
 
 
+def job_monitors(inputs: Any, task: str) -> dict[str, Any]:
+    """Return the monitors of a job of a task from the optional input `options`."""
+    minutes = stalled_minutes(inputs.options.get_dict(), task) if "options" in inputs else None
+    if minutes is None:
+        return {}
+    monitor = {
+        "entry_point": "iontherm.stalled",
+        "kwargs": {"minutes": minutes},
+        "minimum_poll_interval": max(1, round(6 * minutes)),
+    }
+    return {"monitors": {"stalled": Dict(monitor).store()}}
+
+
 def engine_of(inputs: Any) -> Engine:
     """Return the engine that the inputs of a chain name."""
     common = {"code": inputs.code}
@@ -67,7 +80,7 @@ def engine_of(inputs: Any) -> Engine:
     return make_engine(inputs.engine.get_dict(), common)
 
 
-class TaskWorkChain(BaseRestartWorkChain):
+class TaskWorkChain(RestartHandlers, BaseRestartWorkChain):
     """Run one task until it finishes: go on from its checkpoint when it was interrupted.
 
     Subclasses name the CalcJob, declare its inputs and fill `self.ctx.inputs` in `setup`.
@@ -88,58 +101,25 @@ class TaskWorkChain(BaseRestartWorkChain):
         spec.exit_code(210, "ERROR_INPUT", message="{message}")
         spec.exit_code(410, "ERROR_TASK_FAILED", message="{message}")
 
+    def setup(self) -> None:
+        """Switch off the handlers that the options name."""
+        super().setup()
+        if "options" in self.inputs:
+            known = {handler.__name__ for handler in self.get_process_handlers()}
+            for name, enabled in (self.inputs.options.get_dict().get(HANDLERS) or {}).items():
+                if name in known:
+                    self.ctx.handler_overrides.setdefault(name, {"enabled": enabled})
+
     def start(self, parameters: dict[str, Any], **nodes: Any) -> None:
         """Fill the inputs of the first job; nodes that are ``None`` are left out."""
+        task = self._process_class.TASK
         self.ctx.inputs = {
             "code": self.inputs.code,
             "parameters": Dict(parameters),
-            "metadata": job_options(self.inputs, self._process_class.TASK),
+            "metadata": job_options(self.inputs, task),
+            **job_monitors(self.inputs, task),
             **{name: node for name, node in nodes.items() if node is not None},
         }
-
-    @process_handler(priority=600)
-    def handle_interrupted(self, node: ProcessNode) -> ProcessHandlerReport | None:
-        """Out of wall time or stopped: the checkpoint is there, go on from it."""
-        if node.exit_status != 310:
-            return None
-        self.report(f"{node.process_label}<{node.pk}> was interrupted, going on from its checkpoint")
-        self.ctx.inputs["restart_folder"] = node.outputs.remote_folder
-        return ProcessHandlerReport(do_break=True)
-
-    @process_handler(priority=590)
-    def handle_lost(self, node: ProcessNode) -> ProcessHandlerReport | None:
-        """No output at all (killed by the system, node failure): run the same job again, once."""
-        if node.exit_status != 300 or self.ctx.iteration > 1:
-            return None
-        self.report(f"{node.process_label}<{node.pk}> left no output, trying once more")
-        return ProcessHandlerReport(do_break=True)
-
-    @process_handler(priority=500)
-    def handle_physics(self, node: ProcessNode) -> ProcessHandlerReport | None:
-        """Hand the message up: the physics failed, and running again changes nothing."""
-        if node.exit_status != 500:
-            return None
-        return ProcessHandlerReport(
-            do_break=True, exit_code=self.exit_codes.ERROR_PHYSICS.format(message=node.exit_message)
-        )
-
-    @process_handler(priority=490)
-    def handle_input(self, node: ProcessNode) -> ProcessHandlerReport | None:
-        """Hand the message up: the input is wrong, and running again changes nothing."""
-        if node.exit_status != 210:
-            return None
-        return ProcessHandlerReport(
-            do_break=True, exit_code=self.exit_codes.ERROR_INPUT.format(message=node.exit_message)
-        )
-
-    @process_handler(priority=400)
-    def handle_failure(self, node: ProcessNode) -> ProcessHandlerReport | None:
-        """Hand the message up: a full disk, a crash or an unusable file; trying again at once would end the same."""
-        if node.exit_status not in (320, 330, 340):
-            return None
-        return ProcessHandlerReport(
-            do_break=True, exit_code=self.exit_codes.ERROR_TASK_FAILED.format(message=node.exit_message)
-        )
 
 
 class Parent:

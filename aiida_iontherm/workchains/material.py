@@ -17,7 +17,7 @@ from aiida_iontherm.calculations.functions import (
     judge_potential,
     missing_conductivity,
 )
-from aiida_iontherm.calculations.resources import PER_TASK
+from aiida_iontherm.calculations.resources import HANDLERS, PER_TASK
 from aiida_iontherm.data import ForceConstantsData, ParityData, PhononsData, PotentialData, ResultData
 from aiida_iontherm.engines.builders import EngineError, engine_class
 from aiida_iontherm.materials.loaders import guess_mobile_species
@@ -163,8 +163,8 @@ class MaterialWorkChain(Chain):
         self.ctx.potential = self.inputs.get("potential", None)
         self.ctx.conductivity_doubts = {}
         options = self.inputs.options.get_dict() if "options" in self.inputs else {}
-        resources = self.ctx.settings.get("resources")
-        self.ctx.options = Dict(options | ({PER_TASK: resources} if resources else {})).store()
+        said = {PER_TASK: self.ctx.settings.get("resources"), HANDLERS: self.ctx.settings.get("handlers")}
+        self.ctx.options = Dict(options | {key: value for key, value in said.items() if value}).store()
 
     def common_inputs(self) -> dict[str, Any]:
         """Add the resources of the settings to the options of all sub-chains."""

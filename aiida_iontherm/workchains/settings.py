@@ -177,6 +177,9 @@ class Settings(_Section):
         default_factory=dict,
         description="What jobs ask of the scheduler, by task or program; `default` holds for all. See the how-to.",
     )
+    handlers: dict[str, bool] = Field(
+        default_factory=dict, description="Error handlers of the tasks to switch off, NAME: false; see Robustness."
+    )
     engine: EngineSection
     relax: RelaxSection
     reference: ReferenceSection
