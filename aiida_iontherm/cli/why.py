@@ -8,19 +8,11 @@ from typing import Any
 import click
 
 from aiida_iontherm.cli.common import load_profile, load_run, profile_option, user_errors
+from aiida_iontherm.cli.remedies import REMEDIES, clue, remedy
+
+__all__ = ["REMEDIES", "failures", "why"]
 
 LOG_LINES = 12
-
-REMEDIES = {
-    210: "Correct the setting the message names and run again; steps that are done come from the cache.",
-    300: "The job vanished. Look for an out-of-memory killer or a full disk, then run again.",
-    310: "The time limit was reached. Give more wall time, or run again: it goes on from the checkpoint.",
-    320: "Free disk space (`verdi node delete`, `verdi storage maintain`, the scratch folder), then run again.",
-    330: "This is a bug or a broken installation: keep the log above when you report it.",
-    340: "The job wrote an incomplete file. Check the disk and run again.",
-    500: "The physics failed. Follow the message: more data, a lower temperature, another engine or structure.",
-    700: "The results that are there are valid. The message says why the others are missing.",
-}
 
 
 @click.command()
@@ -33,6 +25,8 @@ def why(process: str, profile_name: str | None) -> None:
     node = load_run(process)
     if not node.is_terminated:
         click.echo(f"{node.process_label} <{node.pk}> is still {node.process_state.value}: `iontherm watch {node.pk}`")
+        for paused in paused_jobs(node):
+            _say_paused(paused)
         return
     chain = failures(node)
     if not chain:
@@ -46,7 +40,34 @@ def why(process: str, profile_name: str | None) -> None:
         click.echo(f"\nLast lines of <{deepest.pk}>:")
         for line in log:
             click.echo("  | " + line)
-    click.echo("\n" + REMEDIES.get(deepest.exit_status or 0, _default_remedy(deepest)))
+    words = "\n".join([*log, deepest.exit_message or ""])
+    click.echo("\n" + (remedy(deepest.process_label, deepest.exit_status, words) or _default_remedy(deepest)))
+
+
+def paused_jobs(node: Any) -> list[Any]:
+    """Return the processes below a run that AiiDA has paused: it does so when a step of a job fails five times."""
+    return [process for process in [node, *node.called_descendants] if getattr(process, "paused", False)]
+
+
+def _say_paused(node: Any) -> None:
+    """Tell why a process waits, and how it goes on; nothing is lost while it does."""
+    words = log_lines(node)
+    click.echo(f"\n{node.process_label} <{node.pk}> is paused: {node.process_status or 'it was asked to'}")
+    for line in words[-LOG_LINES:]:
+        click.echo("  | " + line)
+    meaning = clue("\n".join(words))
+    if meaning is not None:
+        click.echo(meaning)
+    click.echo(
+        f"When the cause is mended: `verdi process play {node.pk}`. To give it up: `verdi process kill {node.pk}`."
+    )
+
+
+def log_lines(node: Any) -> list[str]:
+    """Return what was logged about a process."""
+    from aiida.orm import Log
+
+    return [line for log in Log.collection.get_logs_for(node) for line in log.message.strip().splitlines()]
 
 
 def failures(node: Any) -> list[Any]:
@@ -65,7 +86,7 @@ def failures(node: Any) -> list[Any]:
 
 def tail(node: Any) -> list[str]:
     """Last lines of the standard error of a job, or of the report of a work chain."""
-    from aiida.orm import CalcJobNode, Log
+    from aiida.orm import CalcJobNode
 
     if isinstance(node, CalcJobNode):
         text = node.get_scheduler_stderr() or ""
@@ -74,8 +95,7 @@ def tail(node: Any) -> list[str]:
             text = (Path(folder) / "_scheduler-stderr.txt").read_text(encoding="utf-8", errors="replace")
         if text:
             return text.strip().splitlines()[-LOG_LINES:]
-    logs = Log.collection.get_logs_for(node)
-    return [line for log in logs for line in log.message.strip().splitlines()][-LOG_LINES:]
+    return log_lines(node)[-LOG_LINES:]
 
 
 def _outcome(node: Any) -> str:

@@ -36,7 +36,7 @@ def test_translation():
 @needs_gpaw
 def test_pbesol_without_libxc_is_refused_with_the_remedy(monkeypatch):
     monkeypatch.setattr("aiida_iontherm.engines.embedded.gpaw.import_module", lambda name: object())
-    with pytest.raises(EngineError, match="compiled without libxc.*libxc-dev.*functional to PBE"):
+    with pytest.raises(EngineError, match=r"compiled without libxc.*libxc-dev.*functional to PBE"):
         make_calculator("gpaw", {"dft": {"functional": "PBEsol"}})
 
 

@@ -32,7 +32,11 @@ PARSING = {
         "energy_type": ["energy_free", "energy_extrapolated"],
         # The number of electronic steps of each ionic one tells whether it converged.
         "electronic_step_energies": True,
-    }
+        # What a run left that was cut off is still to be read.
+        "check_completeness": False,
+    },
+    # One of them ends jobs whose output is longer than five megabytes, which that of MD is.
+    "no_default_monitors": True,
 }
 
 
