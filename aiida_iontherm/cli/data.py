@@ -9,7 +9,7 @@ from typing import Any
 import click
 from aiida.cmdline.utils.decorators import with_dbenv
 
-KINDS = ("configurations", "force_constants", "parity", "phonons", "potential", "result", "trajectory")
+KINDS = ("configurations", "force_constants", "linewidths", "parity", "phonons", "potential", "result", "trajectory")
 
 
 @click.group("iontherm")

@@ -31,7 +31,10 @@ _SAME = 1e-12
 @click.option("--mesh", metavar="N,N,N|LENGTH", help="Divisions, or a density as phonopy's length in Angstrom.")
 @click.option("--coarse-mesh", metavar="N,N,N|LENGTH", help="Mesh to compare with for the error bar; `none` for none.")
 @click.option(
-    "--linewidths", "table", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Table, .hdf5 or .npz."
+    "--linewidths",
+    "table",
+    type=click.Path(exists=True, path_type=Path),
+    help="Table, .hdf5 or .npz; or the folder of a run of ShengBTE or FourPhonon.",
 )
 @click.option("--quantity", default="hwhm", show_default=True, help="What the table holds: hwhm, fwhm, rate, lifetime.")
 @click.option("--unit", default="THz", show_default=True, help="Its unit, e.g. THz, meV, 1/ps, ps.")
@@ -50,8 +53,8 @@ _SAME = 1e-12
 def kappa(directory: Path, output: Path | None, as_json: bool, **options: Any) -> None:
     """Compute the lattice thermal conductivity, particle-like and wave-like, from force constants in DIRECTORY.
 
-    DIRECTORY is a folder of phonopy or phono3py, or one with a POSCAR and the force constants of ShengBTE, q2r.x, TDEP
-    or hiphive. Linewidths come from its third order, or from a table or a model.
+    DIRECTORY is a folder of phonopy or phono3py, one with ShengBTE's CONTROL, or one with a POSCAR and the force
+    constants of ShengBTE, q2r.x, TDEP or hiphive. Linewidths come from its third order, or from a table or a model.
 
     Stopped, the command goes on where it was when it is given again.
     """
@@ -106,6 +109,8 @@ def _prepare(
     table = None
     if options["table"]:
         table = read_linewidths(options["table"], options["quantity"], options["unit"], remark)
+        if options["isotopes"] and table.get("isotopes"):
+            raise UserError("isotopes are in these linewidths already: leave out --isotopes")
     temperatures = sorted(set(options["temperatures"])) or [300.0]
     try:
         crystal = load_crystal(
@@ -121,6 +126,8 @@ def _prepare(
     linewidths: dict[str, Any] = {"source": "three-phonon"}
     if table is not None:
         linewidths = {"source": "table", "by_frequency": options["by_frequency"], "check": not options["unchecked"]}
+        if options["table"].is_dir():
+            linewidths["origin"] = f"linewidths of ShengBTE in {_name(options['table'])} (RTA)"
     elif options["model"]:
         c1, c2, a = _numbers(options["model"], "--model", 3)
         linewidths = {"source": "model", "model": {"c1": c1, "c2": c2, "a": a}}

@@ -11,13 +11,17 @@ REMEDIES = {
     310: "The time limit was reached. Give more wall time, or run again: it goes on from the checkpoint.",
     311: "The program is missing or cannot start: see the message and the standard error above.",
     312: "The job ran out of memory on fewer ranks as well: set resources.TASK.memory or take nodes with more.",
+    313: "ShengBTE keeps no checkpoint: set resources.shengbte.walltime to more, or follow the message.",
     320: "Free disk space (`verdi node delete`, `verdi storage maintain`, the scratch folder), then run again.",
     330: "This is a bug or a broken installation: keep the log above when you report it.",
     340: "The job wrote an incomplete file. Check the disk and run again.",
     341: "The results belong to another crystal or mesh: clear the folder of the job, then run again.",
+    342: "The code has no four-phonon scattering: give that of FourPhonon, or set four_phonon to false.",
     410: "The message says what the job wants: more memory, more wall time, other nodes. Set it under resources.",
     420: "The files of another run or a cut-off file lay in the folder: clear it, then run again.",
     500: "The physics failed. Follow the message: more data, a lower temperature, another engine or structure.",
+    501: "Give the relaxation more steps or rounds, or ask for less; the cell it reached is an output of the chain.",
+    502: "The phase is not stable with this engine, or the start cell was not symmetric: follow the message.",
     510: "The dynamics flew apart, with half the timestep too: the potential is not reliable there. Train it "
     "with data at "
     "this temperature, or go lower.",

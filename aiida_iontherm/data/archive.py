@@ -92,6 +92,12 @@ class PhononsData(ArchiveData):
     )
 
 
+class LinewidthsData(ArchiveData):
+    """Linewidths on a mesh, by process where that is known. See `tasks.linewidth_files`."""
+
+    REQUIRED = ("gamma_thz", "qpoints", "temperatures", "frequencies_thz", "mesh")
+
+
 class ParityData(ArchiveData):
     """Reference and predicted energies and forces of a trained potential. See `tasks.train`."""
 

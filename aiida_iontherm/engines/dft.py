@@ -10,7 +10,7 @@ import math
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 Mesh = tuple[PositiveInt, PositiveInt, PositiveInt]
 
@@ -40,7 +40,7 @@ class DftSettings(BaseModel):
         gt=0,
         description="Distance of k points, 1/Angstrom with the factor 2 pi, Gamma among them; null: Gamma alone.",
     )
-    k_mesh: Mesh | None = Field(None, description="Divisions of the reciprocal cell instead of a distance.")
+    k_mesh: Mesh | None = Field(None, description="Divisions of the reciprocal cell; comes before a distance.")
     energy_tolerance_ev: float = Field(1e-6, gt=0, description="Of the self-consistent energy of a cell, eV.")
     max_scf_steps: int = Field(100, gt=0)
     smearing: Literal["gaussian", "fermi-dirac", "methfessel-paxton", "fixed"] = Field(
@@ -54,21 +54,11 @@ class DftSettings(BaseModel):
         DftChanges(), description="Other values of cutoff_ev, k_spacing, k_mesh, energy_tolerance_ev for a relaxation."
     )
 
-    @model_validator(mode="after")
-    def _one_mesh(self) -> DftSettings:
-        if self.k_mesh is not None and self.model_fields_set >= {"k_spacing"} and self.k_spacing is not None:
-            raise ValueError("k_spacing and k_mesh both say where the k points are: give one of them")
-        if self.relax.k_mesh is not None and self.relax.k_spacing is not None:
-            raise ValueError("relax.k_spacing and relax.k_mesh both say where the k points are: give one of them")
-        return self
-
     def for_relaxation(self) -> DftSettings:
         """Return the settings of a relaxation: these with the changes under `relax`."""
         changes: dict[str, Any] = {key: value for key, value in self.relax.model_dump().items() if value is not None}
         if "k_spacing" in changes:
-            changes["k_mesh"] = None
-        elif "k_mesh" in changes:
-            changes["k_spacing"] = None
+            changes.setdefault("k_mesh", None)
         return self.model_copy(update=changes)
 
     def mesh(self, cell: np.ndarray) -> tuple[int, int, int]:

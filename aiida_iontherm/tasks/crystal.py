@@ -5,6 +5,8 @@
 - ``unitcell`` [3, 3] and ``positions`` [n, 3] in Angstrom, ``numbers`` [n], ``supercell`` [3] or [3, 3];
 - for each of the ``fits`` fits ``fc2_i`` in eV/Angstrom^2 and, where there is a third order, ``fc3_i`` in
   eV/Angstrom^3, compact or full, atoms in phonopy's order;
+- where there is a fourth order ``fc4_clusters`` [c, 4], atoms of the supercell, and ``fc4_i`` [c, 3, 3, 3, 3] in
+  eV/Angstrom^4 (`ClusterTensors`);
 - and where they are known ``masses`` [n] in amu, ``primitive_matrix`` [3, 3] (else found by symmetry), ``symprec`` in
   Angstrom, ``phonon_supercell`` where the second order has one of its own, and for the non-analytical term ``born``
   [p, 3, 3], ``dielectric`` [3, 3], ``nac_factor``, ``nac_method`` and phonopy's settings of the Ewald sum,
@@ -20,6 +22,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 from phonopy import Phonopy
+from phonopy.phonon.grid import length2mesh
 
 from aiida_iontherm.physics.lattice.cells import SYMMETRY_TOLERANCE
 from aiida_iontherm.physics.lattice.conversion import phono3py_from_force_constants, phonopy_from_phono3py
@@ -99,6 +102,15 @@ def phono3py_of(arrays: Mapping[str, NDArray[Any]], fit: int = 0) -> Phono3py:
         nac_params=_nac(arrays),
         symprec=float(arrays.get("symprec", SYMMETRY_TOLERANCE)),
     )
+
+
+def mesh_divisions(phonopy: Phonopy, mesh: tuple[int, int, int] | float) -> tuple[int, int, int]:
+    """Divisions of a mesh, given as such or as phonopy's length in Angstrom: the same along equal axes."""
+    if isinstance(mesh, tuple):
+        return mesh
+    rotations = phonopy.primitive_symmetry.pointgroup_operations
+    divisions = length2mesh(mesh, phonopy.primitive.cell, rotations=rotations)
+    return (int(divisions[0]), int(divisions[1]), int(divisions[2]))
 
 
 def _nac(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any] | None:

@@ -2,7 +2,8 @@
 
 Folders of phonopy and phono3py go to `phonopy_directory`. Others are those of ShengBTE, Quantum ESPRESSO's q2r.x, TDEP
 and hiphive, with the primitive cell in ``POSCAR`` (TDEP: ``infile.ucposcar``) beside the force constants, unless their
-file holds it. Files of q2r.x and hiphive are also found by their endings, if phonopy left nothing there.
+file holds it. ShengBTE's ``CONTROL``, where it is there, has the cell, the supercell, the masses and the charges. Files
+of q2r.x and hiphive are also found by their endings, if phonopy left nothing there.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
 
     from aiida_iontherm.tasks.force_constant_files import ForceConstants
 
-SECOND = ("FORCE_CONSTANTS_2ND", "espresso.ifc2", "infile.forceconstant", "outfile.forceconstant")
+SHENGBTE = "FORCE_CONSTANTS_2ND"
+SECOND = (SHENGBTE, "espresso.ifc2", "infile.forceconstant", "outfile.forceconstant")
 THIRD = ("FORCE_CONSTANTS_3RD", "infile.forceconstant_thirdorder", "outfile.forceconstant_thirdorder")
 CELLS = ("POSCAR", "POSCAR-unitcell", "infile.ucposcar")
 SUPERCELLS = ("SPOSCAR", "infile.ssposcar")
@@ -95,10 +97,45 @@ def load_crystal(
         If a file cannot be read, does not fit the cells, or looks like another unit.
     """
     second = find_file(path, SECOND) or _by_ending(path)
+    if second is not None and second.name == SHENGBTE and (path / "CONTROL").is_file():
+        return _of_shengbte(path, second, third, nac, remark or (lambda _sentence: None))
     if second is None:
         load: Any = load_phono3py_directory if third else load_phonopy_directory
         return load(path, nac=nac, symmetrise=symmetrise, supercell_matrix=supercell_matrix, remark=remark)
     return _from_files(path, second, third, nac, supercell_matrix, remark or (lambda _sentence: None))
+
+
+def _of_shengbte(
+    folder: Path, second: Path, third: bool, nac: bool | None, say: Callable[[str], None]
+) -> Phonopy | Phono3py:
+    """Crystal of a folder in which ShengBTE ran, or may run, as its CONTROL describes it."""
+    from aiida_iontherm.tasks.force_constant_files import (
+        phonopy_supercell,
+        read_force_constants,
+        to_phono3py,
+        to_phonopy,
+    )
+    from aiida_iontherm.tasks.shengbte_files import read_control
+
+    control = read_control(folder / "CONTROL")
+    if nac and control.nac is None:
+        raise FileNotFoundError("CONTROL has no Born charges and dielectric tensor, or does not use them")
+    supercell = phonopy_supercell(control.primitive, control.supercell)
+    constants = read_force_constants(second, control.primitive, supercell)
+    constants = replace(constants, nac=control.nac if nac is not False else None)
+    used = ["CONTROL", second.name]
+    if third:
+        file = find_file(folder, THIRD)
+        if file is None:
+            raise FileNotFoundError(f"there is no third order beside {second.name}: looked for {', '.join(THIRD)}")
+        constants = constants.joined(read_force_constants(file, control.primitive, supercell))
+        used.append(file.name)
+    say(f"crystal and force constants as they are in {', '.join(used)}")
+    crystal = to_phono3py(constants) if third else to_phonopy(constants)
+    if control.primitive.has("masses"):
+        # Rows of these objects are in the order phonopy finds the atoms in; in this supercell, ours.
+        crystal.masses = control.primitive.get_masses()
+    return crystal
 
 
 def _from_files(
@@ -145,7 +182,7 @@ def _supercell(folder: Path, primitive: Atoms | None, second: Path, supercell_ma
     file = find_file(folder, SUPERCELLS)
     if file is not None:
         return _read_cell(file)
-    if second.name == "FORCE_CONSTANTS_2ND":
+    if second.name == SHENGBTE:
         raise ValueError(f"{second.name} does not tell its supercell: put it beside as SPOSCAR, or give its divisions")
     return None
 

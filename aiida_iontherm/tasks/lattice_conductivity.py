@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from phonopy.phonon.grid import length2mesh
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from aiida_iontherm.physics.lattice.estimate import HOPELESS_IMAGINARY_WEIGHT
@@ -23,7 +22,7 @@ from aiida_iontherm.physics.lattice.phonons import Phonons, imaginary_weight
 from aiida_iontherm.physics.lattice.three_phonon import ThreePhononScattering
 from aiida_iontherm.physics.lattice.two_channel import velocity_products
 from aiida_iontherm.tasks.contract import InputError, Task, TaskInput
-from aiida_iontherm.tasks.crystal import phono3py_of, phonopy_of
+from aiida_iontherm.tasks.crystal import mesh_divisions, phono3py_of, phonopy_of
 from aiida_iontherm.tasks.files import read_npz, write_npz
 from aiida_iontherm.tasks.linewidth_sources import Linewidths, Table, given_linewidths, with_additions
 
@@ -163,12 +162,7 @@ class _Solver:
 
     def divisions(self, mesh: Mesh | float) -> Mesh:
         """Divisions of a mesh given by its length, the same along axes that symmetry makes equal."""
-        if isinstance(mesh, tuple):
-            return mesh
-        phonopy = self._of(phonopy_of, 0)
-        rotations = phonopy.primitive_symmetry.pointgroup_operations
-        divisions = length2mesh(mesh, phonopy.primitive.cell, rotations=rotations)
-        return (int(divisions[0]), int(divisions[1]), int(divisions[2]))
+        return mesh if isinstance(mesh, tuple) else mesh_divisions(self._of(phonopy_of, 0), mesh)
 
     def _of(self, build: Any, fit: int) -> Any:
         try:

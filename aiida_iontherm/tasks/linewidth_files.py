@@ -1,7 +1,8 @@
 """Linewidths from files of other programs, as the table that the task ``lattice-conductivity`` takes.
 
-Known are phono3py's ``kappa-m*.hdf5`` and plain arrays in ``.npz`` or HDF5 under the names of the table: ``gamma_thz``
-[T, k, s], ``qpoints`` [k, 3], ``temperatures`` [T] and, where they are known, ``frequencies_thz`` [k, s], ``mesh`` [3].
+Known are phono3py's ``kappa-m*.hdf5``, the folder of a run of ShengBTE or FourPhonon, and plain arrays in ``.npz`` or
+HDF5 under the names of the table: ``gamma_thz`` [T, k, s], ``qpoints`` [k, 3], ``temperatures`` [T] and, where they are
+known, ``frequencies_thz`` [k, s], ``mesh`` [3].
 """
 
 from __future__ import annotations
@@ -36,9 +37,9 @@ def read_linewidths(
     Parameters
     ----------
     path
-        ``.npz``, ``.hdf5`` or ``.h5``.
+        ``.npz``, ``.hdf5`` or ``.h5``; or the folder in which ShengBTE or FourPhonon ran.
     quantity, unit
-        What the numbers under ``gamma_thz`` are, see `to_gamma_thz`; phono3py's files say it themselves.
+        What the numbers under ``gamma_thz`` are, see `to_gamma_thz`; files of other programs say it themselves.
     remark
         Called with one sentence for what is in the file and not taken.
 
@@ -47,10 +48,12 @@ def read_linewidths(
     ValueError
         If the file is missing or damaged, or an array that is needed is not there.
     """
+    say = remark or (lambda _sentence: None)
+    if path.is_dir():
+        return _of_shengbte(path, quantity, unit, say)
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
     arrays = read_npz(path) if path.suffix == ".npz" else _read_hdf5(path)
-    say = remark or (lambda _sentence: None)
     if "gamma_thz" not in arrays and "gamma" in arrays:
         if quantity != "hwhm" or unit != "THz":
             raise ValueError(f"{path.name} is phono3py's: its widths are hwhm in THz, not {quantity} in {unit}")
@@ -77,6 +80,18 @@ def read_linewidths(
                 )
             mesh = np.diag(mesh)
         table["mesh"] = mesh
+    return table
+
+
+def _of_shengbte(folder: Path, quantity: str, unit: str, say: Callable[[str], None]) -> dict[str, NDArray[Any]]:
+    from aiida_iontherm.tasks.shengbte_files import read_table
+
+    if quantity != "hwhm" or unit != "THz":
+        raise ValueError(f"the widths in {folder.name} are rates in 1/ps, as ShengBTE writes them: leave out the unit")
+    table, rates = read_table(folder)
+    processes = ["three phonons"] + (["four phonons"] if "4ph" in rates.parts_thz else [])
+    processes += ["isotopes"] if rates.with_isotopes else []
+    say(f"the linewidths are those of ShengBTE in the relaxation-time approximation: {', '.join(processes)}")
     return table
 
 

@@ -56,6 +56,7 @@ class Linewidths(BaseModel):
 
     source: Literal["three-phonon", "table", "model"] = "three-phonon"
     table: str = Field("linewidths.npz", description="For `table`: gamma_thz, qpoints, temperatures, and mesh.")
+    origin: str | None = Field(None, description="For `table`: where it comes from, in words.")
     by_frequency: bool = Field(False, description="Read a smooth curve off the table: any mesh, an approximation.")
     check: bool = Field(True, description="Ask back where a table looks like another quantity or unit.")
     model: Model | None = Field(None, description="For `model`.")
@@ -67,13 +68,16 @@ class Linewidths(BaseModel):
         """Ask for what the source needs."""
         if (self.model is not None) != (self.source == "model"):
             raise ValueError("source `model` needs its constants in model, and only it")
+        if self.origin is not None and self.source != "table":
+            raise ValueError("origin says where a table comes from, and the linewidths are not those of a table")
         return self
 
     def words(self) -> str:
         """Say for a result record where the linewidths come from."""
         text = {
             "three-phonon": "three-phonon linewidths (RTA)",
-            "table": "linewidths given" + (", as a function of frequency" if self.by_frequency else ""),
+            "table": (self.origin or "linewidths given")
+            + (", as a function of frequency" if self.by_frequency else ""),
             "model": ""
             if self.model is None
             else f"analytic linewidths, C1 = {self.model.c1:g} s/K, C2 = {self.model.c2:g} K, A = {self.model.a:g}",

@@ -6,7 +6,7 @@ from typing import Any
 
 from aiida.common.exceptions import NotExistent
 from aiida.engine import ExitCode, ProcessBuilder, ProcessSpec, ToContext, if_
-from aiida.orm import AbstractCode, ArrayData, Dict, Str, StructureData
+from aiida.orm import AbstractCode, ArrayData, Dict, Str, StructureData, load_code
 from pydantic import ValidationError
 
 from aiida_iontherm.calculations.base import also_validate
@@ -47,6 +47,13 @@ def _validate_inputs(value: Any, _context: Any) -> str | None:
             engine_class(section["name"]).check(section, value["structure"].get_symbols_set())
         except EngineError as error:
             return str(error)
+    if "settings" in value and (label := value["settings"]["conductivity"].get("code")):
+        try:
+            load_code(label)
+        except NotExistent:
+            return (
+                f"conductivity.code: there is no code {label} in this profile: `verdi code list` shows those there are"
+            )
     if "potential" in value and "structure" in value:
         missing = set(value["structure"].get_ase().get_chemical_symbols()) - set(value["potential"].species)
         if missing:
@@ -298,10 +305,19 @@ class MaterialWorkChain(Chain):
         section = self.ctx.settings["conductivity"]
         parameters = {
             "mesh": section["mesh_length"],
-            "coarse_mesh": section["coarse_mesh_length"],
             "dos_smearing_thz": section["dos_smearing_thz"],
             "mobile": self.ctx.settings["mobile"],
         }
+        program = {}
+        if section.get("program", "phono3py") == "shengbte":
+            # Its linewidths are on one mesh: there is no second one to compare with.
+            program["shengbte"] = {
+                "code": load_code(section["code"]),
+                "options": self.ctx.options,
+                "parameters": Dict(section["shengbte"]),
+            }
+        else:
+            parameters["coarse_mesh"] = section["coarse_mesh_length"]
         for temperature, label in self._temperatures():
             if label not in self.ctx.fits:
                 continue
@@ -315,6 +331,7 @@ class MaterialWorkChain(Chain):
                 settings=Dict(parameters | {"temperatures": [temperature]}),
                 metadata={"call_link_label": f"lattice_conductivity_{label}"},
                 **caveat,
+                **program,
             )
         return ToContext(**runs)
 

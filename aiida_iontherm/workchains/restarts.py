@@ -49,7 +49,7 @@ class RestartHandlers:
 
     @process_handler(priority=610)
     def handle_node_failure(self, node: ProcessNode) -> ProcessHandlerReport | None:
-        """Go on from the checkpoint, three times at most, after a node failed (140) or a job was found to hang (150)."""
+        """Go on from the checkpoint, three times at most, after a node failed (140) or a job was seen to hang (150)."""
         if node.exit_status not in (140, 150):
             return None
         self.ctx.node_failures = self.ctx.get("node_failures", 0) + 1

@@ -39,7 +39,11 @@ class RelaxSection(_Section):
 
     relax_cell: bool = Field(description="False keeps the given (measured) lattice and relaxes positions only.")
     force_tolerance: float = Field(gt=0, description="eV/Angstrom.")
-    max_steps: int = Field(gt=0)
+    max_steps: int = Field(gt=0, description="Of one relaxation.")
+    rounds: int = Field(3, gt=0, description="Relaxations in a row, each from where the last one ran out of steps.")
+    symmetry_lost: Literal["tell", "stop"] = Field(
+        "tell", description="Go on or end when the relaxed cell has a lower space group."
+    )
 
 
 class ReferenceSection(_Section):
@@ -164,6 +168,21 @@ class ConductivitySection(_Section):
     mesh_length: float = Field(gt=0, description="Mesh density as phonopy's length, Angstrom.")
     coarse_mesh_length: float = Field(gt=0, description="Of the mesh for error bars, Angstrom.")
     dos_smearing_thz: float = Field(gt=0)
+    program: Literal["phono3py", "shengbte"] = Field(
+        "phono3py", description="Who computes linewidths; shengbte: ShengBTE or FourPhonon, a program of its own."
+    )
+    code: str | None = Field(None, description="LABEL@COMPUTER of ShengBTE or FourPhonon.")
+    shengbte: dict[str, Any] = Field(
+        default_factory=dict, description="What it is to do beside, under its own names: four_phonon, scalebroad ..."
+    )
+
+    @model_validator(mode="after")
+    def _program_has_a_code(self) -> ConductivitySection:
+        if self.program == "shengbte" and not self.code:
+            raise ValueError("conductivity.code: ShengBTE is a program of its own, name its code LABEL@COMPUTER")
+        if self.program != "shengbte" and (self.shengbte or self.code):
+            raise ValueError("conductivity.program: set it to shengbte for the code and the settings given")
+        return self
 
 
 class Settings(_Section):
@@ -201,6 +220,14 @@ class Settings(_Section):
                 raise ValueError(f"{name}: temperatures are in K and positive, not {bad[0]:g}")
         if len(set(self.temperatures)) != len(self.temperatures):
             raise ValueError("temperatures: each one only once")
+        return self
+
+    @model_validator(mode="after")
+    def _four_phonons_have_force_constants(self) -> Settings:
+        if self.conductivity.shengbte.get("four_phonon") and len(self.force_constants.cutoffs) < 3:
+            raise ValueError(
+                "conductivity.shengbte.four_phonon: it needs a fourth order, a third cutoff in force_constants.cutoffs"
+            )
         return self
 
     @model_validator(mode="after")

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.usefixtures("aiida_profile")
 ARCHIVES = {
     "trajectory": data.TrajectoryData,
     "force_constants": data.ForceConstantsData,
+    "linewidths": data.LinewidthsData,
     "phonons": data.PhononsData,
     "parity": data.ParityData,
 }

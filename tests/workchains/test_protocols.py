@@ -137,3 +137,15 @@ def test_orders_and_comparisons_of_the_force_constants():
 def test_a_protocol_error_is_a_value_error():
     """That is what the command line turns into one line."""
     assert issubclass(ProtocolError, ValueError)
+
+
+def test_linewidths_of_another_program_want_its_code_and_enough_force_constants():
+    shengbte = {"program": "shengbte", "code": "fourphonon@cluster", "shengbte": {"four_phonon": True}}
+    with pytest.raises(ProtocolError, match="name its code LABEL@COMPUTER"):
+        load_protocol("demo", {"conductivity": {"program": "shengbte"}})
+    with pytest.raises(ProtocolError, match="set it to shengbte"):
+        load_protocol("demo", {"conductivity": {"code": "fourphonon@cluster"}})
+    with pytest.raises(ProtocolError, match="needs a fourth order"):
+        load_protocol("demo", {"conductivity": shengbte})
+    settings = load_protocol("precise", {"conductivity": shengbte})
+    assert settings.conductivity.shengbte == {"four_phonon": True}

@@ -62,6 +62,7 @@ def test_relax(make_process, submitted, nodes):
     process = make_process(
         "iontherm.relax", structure=nodes["structure"], engine=nodes["engine"], settings=nodes["relax"]
     )
+    process.setup()
     process.relax()
     parameters, inputs = job_of(submitted, "relaxation")
     assert (parameters.engine, parameters.mode) == ("emt", "relax")
