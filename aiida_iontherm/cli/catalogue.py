@@ -82,9 +82,20 @@ def protocols(name: str | None) -> None:
 
 @click.command()
 def engines() -> None:
-    """List the embedded reference engines and whether each is installed."""
+    """List the reference engines, ASE calculators and programs, and whether each can be used here."""
+    from importlib.util import find_spec
+
     from aiida_iontherm.engines.embedded import available_engines, missing_packages
 
     for name in available_engines():
         missing = missing_packages(name)
         click.echo(f"{name:10s} {'ready' if not missing else 'needs ' + ', '.join(missing)}")
+    from aiida_iontherm.engines.builders import available_codes, engine_class
+
+    for name in available_codes():
+        package = engine_class(name).PACKAGE
+        installed = find_spec(package.replace("-", "_")) is not None
+        state = (
+            f"a program: name its code with --set engine.code=LABEL@COMPUTER, of the plugin {engine_class(name).PLUGIN}"
+        )
+        click.echo(f"{name:10s} {state if installed else f'needs {package}'}")

@@ -22,13 +22,8 @@ from aiida_iontherm.physics.mtp.basis import basis_tables
 from aiida_iontherm.physics.mtp.training.projection import ROWS_PER_COEFFICIENT
 from aiida_iontherm.physics.mtp.training.search import JACOBIAN_ROWS_PER_COEFFICIENT, START_ITERATIONS
 from aiida_iontherm.workchains.fit_cost import expected_parameters, fit_seconds
+from aiida_iontherm.workchains.reference_cost import evaluation_seconds, is_program, start_seconds
 from aiida_iontherm.workchains.settings import PotentialSection, Settings
-
-ENGINE_SECONDS_PER_ATOM = {"chgnet": 4e-3, "mace": 5e-3, "tblite": 3e-2, "emt": 1e-4, "lj": 2e-4}
-"""Energy, forces and stress of one configuration, per atom."""
-
-ENGINE_START_SECONDS = {"chgnet": 6.0, "mace": 6.0}
-"""Until an engine is ready, per job. CHGNet was measured; MACE is taken to be alike, as both load PyTorch."""
 
 RELAX_STEPS = 30
 """Of one relaxation; CsCu2I3 took 28 with CHGNet."""
@@ -172,9 +167,11 @@ def _fit_step(atoms: Atoms, phonopy: Phonopy, settings: Settings, n: int) -> Ste
 
 def _training_steps(atoms: Atoms, settings: Settings) -> list[Step]:
     reference, potential = settings.reference, settings.potential
-    engine = ENGINE_SECONDS_PER_ATOM.get(settings.engine.name, 1e-2)
-    engine_job = ENGINE_START_SECONDS.get(settings.engine.name, 0.0) + JOB_SECONDS
-    n = _supercell_atoms(atoms, reference.min_extent, reference.max_atoms)
+    engine_job = start_seconds(settings.engine) + JOB_SECONDS
+    repeats = supercell_matrix(atoms, reference.min_extent, max_atoms=reference.max_atoms)
+    n = math.prod(repeats) * len(atoms)
+    label = evaluation_seconds(settings.engine, atoms.cell.array * np.array(repeats)[:, None], n)
+    relax = evaluation_seconds(settings.engine, atoms.cell.array, len(atoms), settings.engine.dft.for_relaxation())
     moved = len(reference.temperatures) * reference.frames_per_run
     frames = moved + reference.rattled_frames
     rounds = potential.max_rounds
@@ -188,10 +185,15 @@ def _training_steps(atoms: Atoms, settings: Settings) -> list[Step]:
     sizes = [frames + labels * done / max(1, rounds) for done in range(rounds + 1)]
     # The engine forgets after each frame of the reference MD, so that the next one begins with one evaluation more.
     evaluations = moved * (reference.stride + 1) + reference.rattled_frames + labels
+    # A program takes one structure a job, an ASE calculator all of them.
+    reference_jobs = 1 + rounds
+    if is_program(settings.engine):
+        reference_jobs = len(reference.temperatures) + reference.rattled_frames + labels
     alone = (
-        evaluations * n * engine
+        evaluations * label
         + sum(_training_seconds(atoms, potential, size, n) for size in sizes)
-        + (1 + rounds) * (engine_job + JOB_SECONDS)
+        + reference_jobs * engine_job
+        + (1 + rounds) * JOB_SECONDS
         + rounds * JOB_SECONDS
     )
     return [
@@ -199,7 +201,7 @@ def _training_steps(atoms: Atoms, settings: Settings) -> list[Step]:
             "relax",
             f"relax {len(atoms)} atoms with {settings.engine.name}",
             1,
-            RELAX_STEPS * len(atoms) * engine + engine_job,
+            RELAX_STEPS * relax + engine_job,
             1,
             0.1,
         ),
@@ -208,7 +210,7 @@ def _training_steps(atoms: Atoms, settings: Settings) -> list[Step]:
             f"{frames} reference configurations of {n} atoms from {moved * reference.stride} steps of MD, then train "
             f"level {potential.level} and refine it in at most {rounds} round(s) of {runs} graded runs, with at most "
             f"{labels} more labels",
-            2 + rounds * (runs + 3),
+            1 + reference_jobs + rounds * (runs + 2),
             alone + runs * (explore_steps * step + rounds * JOB_SECONDS),
             runs,
             (frames + labels) * n * 130 / 1e6 + 1,

@@ -236,6 +236,40 @@ def engines() -> str:
     return table(("engine", "what it is", "packages it needs", "elements"), rows)
 
 
+def programs() -> str:
+    """Engines that are programs of their own, with the keys of their options."""
+    rows, text = [], ""
+    for point in points("iontherm.engines"):
+        engine = point.load()
+        if not hasattr(engine, "Options"):
+            continue
+        rows.append((code(point.name), first_paragraph(importlib.import_module(engine.__module__)), engine.PACKAGE))
+        text += f"\n### Options of {point.name}\n\n{table(HEADER, _keys(engine.Options, 'engine.options.'))}"
+    return table(("engine", "what it is", "package it needs"), rows) + text
+
+
+def dft() -> str:
+    """Keys of the section `engine.dft`."""
+    from aiida_iontherm.engines.dft import DftSettings
+
+    return table(HEADER, _keys(DftSettings, "engine.dft."))
+
+
+def resources() -> str:
+    """Keys of the section `resources`."""
+    from aiida_iontherm.calculations.resources import Resources
+
+    return table(HEADER, _keys(Resources, "resources.TASK."))
+
+
+def handlers() -> str:
+    """Error handlers of the chains of one task, by falling priority."""
+    from aiida_iontherm.workchains.base import TaskWorkChain
+
+    found = sorted(TaskWorkChain.get_process_handlers(), key=lambda handler: -handler.priority)
+    return table(("handler", "what it does"), [(code(h.__name__), first_paragraph(h)) for h in found])
+
+
 def processes(group: str, directive: str) -> str:
     """Specifications of the processes of an entry-point group."""
     text = ""
@@ -278,6 +312,10 @@ DIRECTIVES: dict[str, Callable[[], str]] = {
     "iontherm-costs": costs,
     "iontherm-data-types": data_types,
     "iontherm-engines": engines,
+    "iontherm-programs": programs,
+    "iontherm-dft": dft,
+    "iontherm-resources": resources,
+    "iontherm-handlers": handlers,
     "iontherm-exit-codes": exit_codes,
     "iontherm-materials": materials,
     "iontherm-published": published,

@@ -1,5 +1,6 @@
 """The plan: what will be done and what it costs, before anything starts."""
 
+import numpy as np
 import pytest
 
 from aiida_iontherm.materials.table import find
@@ -7,6 +8,7 @@ from aiida_iontherm.physics.lattice.cells import make_phonopy
 from aiida_iontherm.workchains.fit_cost import expected_parameters, fit_seconds
 from aiida_iontherm.workchains.plan import make_plan
 from aiida_iontherm.workchains.protocols import load_protocol
+from aiida_iontherm.workchains.reference_cost import evaluation_seconds
 
 MEASURED_SECONDS = {
     "relax": 15,
@@ -142,3 +144,28 @@ def test_text_names_engine_temperatures_and_cutoffs(cscu2i3):
     assert "tblite" in relax
     assert "300, 412.5 K" in diffusion
     assert f"{settings.force_constants.cutoffs[0]:g} / {settings.force_constants.cutoffs[1]:g} Angstrom" in constants
+
+
+def test_density_functionals_cost_what_their_cells_and_points_do():
+    """Twice the atoms is 2^2.5 the time; a mesh of 4 x 4 x 4 has four times the points of 4 x 4 x 1, k and -k one."""
+    engine = load_protocol("demo", {"engine": {"name": "gpaw", "dft": {"k_mesh": [4, 4, 1]}}}).engine
+    cell = np.eye(3) * 6.0
+    one = evaluation_seconds(engine, cell, 10)
+    assert evaluation_seconds(engine, cell, 20) == pytest.approx(2**2.5 * one)
+    finer = engine.model_copy(update={"dft": engine.dft.model_copy(update={"k_mesh": (4, 4, 4)})})
+    assert evaluation_seconds(finer, cell, 10) == pytest.approx(4 * one)
+    # What was measured: CsCu2I3, twelve atoms, 300 eV, 2 x 2 x 2 points, 29 s.
+    measured = load_protocol(
+        "demo", {"engine": {"name": "gpaw", "dft": {"k_mesh": [2, 2, 2], "cutoff_ev": 300}}}
+    ).engine
+    assert evaluation_seconds(measured, cell, 12) == pytest.approx(29, rel=0.25)
+
+
+def test_a_program_runs_a_job_for_each_structure(cuau_cell):
+    changes = {"reference": {"temperatures": [300, 600], "rattled_frames": 5}, "potential": {"max_rounds": 0}}
+    jobs = {}
+    for name, code in (("chgnet", None), ("vasp", "vasp@cluster")):
+        settings = load_protocol("demo", changes | {"engine": {"name": name, "code": code}})
+        jobs[name] = {step.name: step.jobs for step in make_plan(cuau_cell, settings, with_training=True)}
+    assert jobs["chgnet"]["potential"] == 1 + 1  # the set, and a training
+    assert jobs["vasp"]["potential"] == 2 + 5 + 1  # an MD run each, the rattled cells, and a training

@@ -19,6 +19,8 @@ class EmbeddedEngine(Engine):
     """An ASE calculator by its name in the group ``iontherm.calculators``."""
 
     NAME = "embedded"
+    PACKAGE = "aiida-iontherm"
+    PLUGIN = "iontherm.reference"
 
     @classmethod
     def check(cls, section: Mapping[str, Any], symbols: Iterable[str]) -> None:

@@ -71,6 +71,12 @@ class Engine(ABC):
 
     NAME: ClassVar[str]
 
+    PACKAGE: ClassVar[str]
+    """What to install for it."""
+
+    PLUGIN: ClassVar[str]
+    """Entry point of the program's CalcJob, which its code must name."""
+
     def __init__(self, section: Mapping[str, Any], common: Mapping[str, Any]) -> None:
         self.section = dict(section)
         self.common = dict(common)

@@ -34,12 +34,6 @@ class PlaneWaveEngine(Engine):
     Subclasses say how a cell becomes the inputs of that chain and how its outputs become frames.
     """
 
-    PLUGIN: ClassVar[str]
-    """Entry point of the program's CalcJob, which its code must name."""
-
-    PACKAGE: ClassVar[str]
-    """What to install for it."""
-
     OUTPUTS: ClassVar[tuple[str, ...]]
     """Outputs of its CalcJob from which `frames` reads."""
 
