@@ -22,7 +22,7 @@ from aiida_iontherm.data import ForceConstantsData, ParityData, PhononsData, Pot
 from aiida_iontherm.engines.builders import EngineError, engine_class
 from aiida_iontherm.materials.loaders import guess_mobile_species
 from aiida_iontherm.tasks.contract import explain
-from aiida_iontherm.workchains.base import Chain
+from aiida_iontherm.workchains.base import Chain, TaskWorkChain
 from aiida_iontherm.workchains.diffusion import DiffusionWorkChain, temperature_label
 from aiida_iontherm.workchains.force_constants import ForceConstantsWorkChain
 from aiida_iontherm.workchains.lattice_conductivity import LatticeConductivityWorkChain
@@ -34,10 +34,12 @@ from aiida_iontherm.workchains.settings import Settings
 
 def _validate_settings(node: Dict, _port: Any) -> str | None:
     try:
-        Settings.model_validate(node.get_dict())
+        settings = Settings.model_validate(node.get_dict())
     except ValidationError as error:
         return explain(error, Settings)
-    return None
+    known = sorted(handler.__name__ for handler in TaskWorkChain.get_process_handlers())
+    unknown = sorted(set(settings.handlers) - set(known))
+    return f"handlers: there is no {', '.join(unknown)}; there are {', '.join(known)}" if unknown else None
 
 
 def _validate_inputs(value: Any, _context: Any) -> str | None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from itertools import pairwise
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from aiida_iontherm.calculations.resources import Resources
+from aiida_iontherm.calculations.resources import DEFAULT, Resources
 from aiida_iontherm.engines.dft import DftSettings
+from aiida_iontherm.tasks.registry import TASKS
+
+PROGRAMS = ("vasp", "espresso", "shengbte", "lammps", "mlip")
+"""Programs whose jobs may have resources of their own, besides the tasks."""
 
 MIN_FRAMES = 192
 """`physics.ions.diffusion` wants eight blocks of 24 frames."""
@@ -220,6 +225,16 @@ class Settings(_Section):
                 raise ValueError(f"{name}: temperatures are in K and positive, not {bad[0]:g}")
         if len(set(self.temperatures)) != len(self.temperatures):
             raise ValueError("temperatures: each one only once")
+        return self
+
+    @model_validator(mode="after")
+    def _resources_are_of_something(self) -> Settings:
+        known = sorted({DEFAULT, *TASKS, *PROGRAMS})
+        for name in self.resources:
+            if name not in known:
+                close = difflib.get_close_matches(name, known, n=1)
+                hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+                raise ValueError(f"resources: there is no task or program {name}: {hint}")
         return self
 
     @model_validator(mode="after")

@@ -190,3 +190,18 @@ def test_no_force_constants_at_all_is_a_warning_with_results(process):
         (300.0, None, "ions hop"),
         (412.5, None, "ions hop"),
     ]
+
+
+def test_handlers_that_do_not_exist_are_named(make_process, structure, settings):
+    wrong = settings | {"handlers": {"handle_los": False}}
+    with pytest.raises(ValueError, match=r"there is no handle_los; there are .*handle_lost"):
+        make_process("iontherm.material", structure=structure, settings=Dict(wrong))
+
+
+def test_resources_and_handlers_go_down_to_all_jobs(make_process, structure, settings):
+    said = settings | {"handlers": {"handle_lost": False}, "resources": {"md": {"cpus": 2}}}
+    process = make_process("iontherm.material", structure=structure, settings=Dict(said))
+    process.setup()
+    options = process.common_inputs()["options"].get_dict()
+    assert options["handlers"] == {"handle_lost": False}
+    assert options["tasks"]["md"]["cpus"] == 2

@@ -149,3 +149,12 @@ def test_linewidths_of_another_program_want_its_code_and_enough_force_constants(
         load_protocol("demo", {"conductivity": shengbte})
     settings = load_protocol("precise", {"conductivity": shengbte})
     assert settings.conductivity.shengbte == {"four_phonon": True}
+
+
+def test_resources_are_of_tasks_and_programs_that_there_are():
+    settings = load_protocol("demo", {"resources": {"md": {"cpus": 4}, "vasp": {"memory": "64 GB"}}})
+    assert settings.resources["md"].cpus == 4
+    with pytest.raises(ProtocolError, match=r"no task or program mds: did you mean md\?"):
+        load_protocol("demo", {"resources": {"mds": {"cpus": 4}}})
+    with pytest.raises(ProtocolError, match="write 500 MB or 16 GB"):
+        load_protocol("demo", {"resources": {"md": {"memory": "a lot"}}})
