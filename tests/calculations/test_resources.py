@@ -23,7 +23,7 @@ def test_wall_time(text, amount):
 
 @pytest.mark.parametrize("wrong", [{"memory": "much"}, {"memory": "0 GB"}, {"walltime": "soon"}, {"walltime": "0 s"}])
 def test_nonsense_is_refused_with_an_example(wrong):
-    with pytest.raises(ValidationError, match="write|longer than nothing"):
+    with pytest.raises(ValidationError, match=r"write|longer than nothing"):
         Resources(**wrong)
 
 
