@@ -83,6 +83,10 @@ class ProgressDisplay:
         return f"[{clock(time.monotonic() - self._started)} of about {clock(self._expected)}] {text}"
 
 
+ONE_JOB = ("relaxation", "sample", "label")
+"""Call links of the one job with which an ASE calculator relaxes, samples or labels."""
+
+
 class JobTree:
     """The calculation jobs below a process, found as they appear.
 
@@ -115,8 +119,10 @@ class JobTree:
             for parent, node, link in query.all():
                 if node.pk in self._names:
                     continue
-                # The restart layer calls its jobs iteration_01, which says nothing to the user.
-                own = () if link.startswith(("iteration_", "CALL")) else (link.replace("_", " "),)
+                # The restart layer calls its jobs iteration_01, which says nothing to the user; nor does it that the one
+                # job of a relaxation is called relaxation.
+                silent = link.startswith(("iteration_", "CALL")) or link in ONE_JOB
+                own = () if silent else (link.replace("_", " "),)
                 self._names[node.pk] = self._names[parent] + own
                 if isinstance(node, CalcJobNode):
                     found.append((" > ".join(self._names[node.pk]) or node.process_label, node))

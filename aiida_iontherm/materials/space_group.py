@@ -56,7 +56,7 @@ def space_group(atoms: Atoms, symprec: float = SYMPREC) -> SpaceGroup:
     cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
     try:
         found = spglib.get_symmetry_dataset(cell, symprec=symprec)
-    except RuntimeError as error:  # spglib's own classes are private, and grew out of this one
+    except Exception as error:  # spglib's own classes are private
         raise ValueError("this cell has no space group: do atoms lie on each other?") from error
     if found is None:
         raise ValueError("this cell has no space group: do atoms lie on each other?")

@@ -20,14 +20,14 @@ from aiida_iontherm.calculations.reference import ReferenceCalculation, Referenc
 from aiida_iontherm.calculations.select import SelectCalculation, SelectParser
 from aiida_iontherm.calculations.train import TrainCalculation, TrainParser
 from aiida_iontherm.data import ConfigurationsData, ForceConstantsData, PotentialData, TrajectoryData
-from aiida_iontherm.engines.builders import EmbeddedEngine
+from aiida_iontherm.engines.builders import engine_class
 from aiida_iontherm.physics.mtp import MomentTensorPotential
 from aiida_iontherm.physics.mtp.selection import active_set_of, active_set_to_arrays
 from aiida_iontherm.tasks.registry import TASKS
 from aiida_iontherm.workchains.protocols import load_protocol
 
 DEMO = load_protocol("demo").model_dump(mode="json")
-ENGINE = EmbeddedEngine({"name": "emt", "options": {}})
+ENGINE = {"engine": "emt", "engine_options": {}}
 CLASSES = {
     "reference": (ReferenceCalculation, ReferenceParser),
     "train": (TrainCalculation, TrainParser),
@@ -67,15 +67,26 @@ def configurations(aiida_profile, cuau):
 
 MD = {"temperature": 300.0, "timestep_fs": 2.0, "equilibration_ps": 1.0, "production_ps": 2.0, "supercell": [2, 2, 1]}
 SAMPLE = {key: value for key, value in DEMO["reference"].items() if key not in ("min_extent", "max_atoms")}
+RELAX = {key: DEMO["relax"][key] for key in ("relax_cell", "force_tolerance", "max_steps")}
 TRAIN = {key: DEMO["potential"][key] for key in ("level", "cutoff", "radial_size", "weights", "max_iterations")}
 FIT = DEMO["force_constants"] | {"supercell": [3, 3, 2]}
 MESH = {"mesh": 20.0, "coarse_mesh": 10.0, "temperatures": [300.0], "mobile": "Cu"}
 
 # plugin, parameters, names of the node inputs, files they become
 JOBS = {
-    "relax": ("reference", ENGINE.relax(DEMO["relax"]), ["structure"], {"structures": "structure.extxyz"}),
-    "sample": ("reference", ENGINE.sample(SAMPLE, (2, 2, 1)), ["structure"], {"structures": "structure.extxyz"}),
-    "label": ("reference", ENGINE.label(), ["configurations"], {"structures": "structures.extxyz"}),
+    "relax": (
+        "reference",
+        ENGINE | {"mode": "relax", "relax": RELAX},
+        ["structure"],
+        {"structures": "structure.extxyz"},
+    ),
+    "sample": (
+        "reference",
+        ENGINE | {"mode": "sample", "sample": SAMPLE | {"supercell": [2, 2, 1]}},
+        ["structure"],
+        {"structures": "structure.extxyz"},
+    ),
+    "label": ("reference", ENGINE | {"mode": "label"}, ["configurations"], {"structures": "structures.extxyz"}),
     "train": ("train", TRAIN, ["configurations"], {"configurations": "labelled.extxyz"}),
     "retrain": (
         "train",
@@ -153,8 +164,8 @@ def test_entry_points(name):
 
 def test_engine_is_registered():
     (point,) = entry_points(group="iontherm.engines", name="embedded")
-    assert point.load() is EmbeddedEngine
-    assert EmbeddedEngine.process_class is ReferenceCalculation
+    assert point.load() is engine_class("emt")
+    assert engine_class("emt").PLUGIN == "iontherm.reference"
 
 
 @pytest.mark.parametrize("name", JOBS)
@@ -281,7 +292,11 @@ def test_reference_wants_one_of_two(given, nodes, task_code):
     inputs = {name: nodes[name] for name in given}
     with pytest.raises(ValueError, match="give either `structure`"):
         instantiate_process(
-            get_manager().get_runner(), ReferenceCalculation, code=task_code, parameters=Dict(ENGINE.label()), **inputs
+            get_manager().get_runner(),
+            ReferenceCalculation,
+            code=task_code,
+            parameters=Dict(ENGINE | {"mode": "label"}),
+            **inputs,
         )
 
 

@@ -6,13 +6,15 @@ import sys
 
 import numpy as np
 import pytest
+from aiida.engine.utils import instantiate_process
+from aiida.manage import get_manager
 from aiida.manage.caching import enable_caching
 from aiida.orm import CalcJobNode, Dict, StructureData, WorkChainNode, load_node
 from aiida.tools.archive import create_archive
 
 from aiida_iontherm.cli.setup import CACHED
 from aiida_iontherm.workchains.material import MaterialWorkChain
-from aiida_iontherm.workchains.relax import RelaxWorkChain
+from aiida_iontherm.workchains.reference import ReferenceWorkChain
 
 pytestmark = pytest.mark.slow
 
@@ -227,27 +229,37 @@ def test_second_run_takes_all_jobs_from_the_cache(material_run, run_process, tas
     assert first == second
 
 
-def test_a_failing_child_is_named(run_process, task_code, material_run):
-    """EMT does not know caesium: the task says so, every chain above passes it on."""
+def test_an_element_that_the_engine_does_not_know_is_refused(task_code, material_run):
     cesium = material_run.inputs.structure.get_ase()
     cesium.symbols[0] = "Cs"
     builder = MaterialWorkChain.get_builder_from_protocol(task_code, StructureData(ase=cesium))
     builder.settings = Dict(material_run.inputs.settings.get_dict() | {"mobile": None})
+    with pytest.raises(ValueError, match="the engine emt does not know Cs"):
+        instantiate_process(get_manager().get_runner(), builder)
+
+
+def test_a_failing_child_is_named(run_process, task_code, material_run):
+    """An option that the engine does not take: the task says so, every chain above passes it on."""
+    builder = MaterialWorkChain.get_builder_from_protocol(task_code, material_run.inputs.structure)
+    settings = material_run.inputs.settings.get_dict()
+    builder.settings = Dict(settings | {"engine": settings["engine"] | {"options": {"flavour": "mild"}}})
     run = run_process(builder)
     assert run.exit_status == 400
     (relax,) = run.called
-    (job,) = relax.called
-    assert (relax.exit_status, job.exit_status) == (210, 210)
+    (reference,) = relax.called
+    (job,) = reference.called
+    assert (relax.exit_status, reference.exit_status, job.exit_status) == (400, 210, 210)
     assert run.exit_message.startswith(f"the relaxation <{relax.pk}> failed: ")
-    assert "the engine emt does not know Cs" in run.exit_message
+    assert "the engine emt does not take these options" in run.exit_message
     assert "result" not in run.outputs
 
 
 def test_absurd_temperature_fails_with_the_physics(failed_run):
     """At 60 000 K the crystal flies apart; the run says at which temperature, and why."""
     assert failed_run.exit_status == 400
-    (job,) = jobs_of(failed_run)
-    assert (job.process_label, job.exit_status) == ("MdCalculation", 500)
+    # Once more with half the timestep, which does not help.
+    first, job = sorted(jobs_of(failed_run), key=lambda node: node.pk)
+    assert (first.process_label, first.exit_status, job.exit_status) == ("MdCalculation", 510, 510)
     assert failed_run.exit_message.startswith("the dynamics <")
     assert "the dynamics at 60000 K <" in failed_run.exit_message
     assert job.exit_message in failed_run.exit_message
@@ -265,11 +277,10 @@ def test_interrupted_job_goes_on(run_process, task_code, cuau):
     """Time for about a third of the work: several jobs, each from the checkpoint of the one before."""
     settings = {"relax_cell": True, "force_tolerance": 1e-14, "max_steps": 4000}
     run = run_process(
-        RelaxWorkChain,
+        ReferenceWorkChain,
         code=task_code,
         structure=StructureData(ase=cuau.repeat((2, 2, 2))),
-        engine=Dict({"name": "emt", "options": {}}),
-        settings=Dict(settings),
+        parameters=Dict({"engine": "emt", "engine_options": {}, "mode": "relax", "relax": settings}),
         options=Dict({"max_wallclock_seconds": 10}),
         max_iterations=2,
     )
