@@ -119,8 +119,8 @@ class JobTree:
             for parent, node, link in query.all():
                 if node.pk in self._names:
                     continue
-                # The restart layer calls its jobs iteration_01, which says nothing to the user; nor does it that the one
-                # job of a relaxation is called relaxation.
+                # The restart layer calls its jobs iteration_01, which says nothing to the user; nor does it say much
+                # that the one job of a relaxation is called relaxation.
                 silent = link.startswith(("iteration_", "CALL")) or link in ONE_JOB
                 own = () if silent else (link.replace("_", " "),)
                 self._names[node.pk] = self._names[parent] + own
