@@ -84,6 +84,9 @@ PROGRAMS = {"Vasp": VASP, "Pw": ESPRESSO}
 """By how the names of the processes begin."""
 
 
+UNDERSTOOD = (210, 500, 501, 502, 510, 700, 710)
+
+
 @dataclass(frozen=True)
 class Clue:
     """Words in a log, and what they mean."""
@@ -155,7 +158,7 @@ CLUES = (
         "potential_mapping.",
     ),
     Clue(
-        r"cannot bind|mpi_init|orte|pmix|hydra",
+        r"\bmpi_init\b|\borted?\b|\bpmix\b|\bhydra_",
         "MPI does not start: the computer's mpirun command must belong to the MPI that the program was built with.",
     ),
 )
@@ -163,10 +166,11 @@ CLUES = (
 
 def remedy(process_label: str, exit_status: int | None, log: str) -> str | None:
     """Return what to do about a process that failed; the log speaks first, then the program, then AiiDA."""
-    found = clue(log)
-    if found is not None:
-        return found
     status = exit_status or 0
+    found = clue(log)
+    # Where one of our own tasks has understood what happened, its exit code knows more than words in its log.
+    if found is not None and (status not in UNDERSTOOD or _foreign(process_label)):
+        return found
     for prefix, table in PROGRAMS.items():
         if process_label.startswith(prefix) and status in table:
             return table[status]

@@ -49,6 +49,12 @@ def test_what_real_programs_print_is_understood(words, meaning):
     assert meaning in clue(words)
 
 
+def test_words_within_words_are_no_clue():
+    message = "the timestep of 2 fs is too long; add training data at this temperature, or shorten the timestep"
+    assert clue(message) is None
+    assert "flew apart" in remedy("MdCalculation", 510, f"{message}; disk quota exceeded")
+
+
 def test_codes_of_programs_are_told_apart():
     assert "mixing" in remedy("VaspCalculation", 701, "")
     assert "gentler mixing" in remedy("PwBaseWorkChain", 410, "")
