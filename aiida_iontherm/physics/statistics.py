@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import fft, stats
+from scipy import fft
+
+from aiida_iontherm.physics.distributions import chi2_tail
 
 ONE_SIDED = 1.645
 """Standard errors beyond which a normal number lies in 5 % of the cases, on one side."""
@@ -120,7 +122,7 @@ class Line:
     @property
     def p_value(self) -> float:
         """Chance of a chi2 this large if the points lie on a line and the errors are right; 1 for two points."""
-        return float(stats.chi2.sf(self.chi2, self.degrees_of_freedom)) if self.degrees_of_freedom else 1.0
+        return float(chi2_tail(self.chi2, self.degrees_of_freedom)) if self.degrees_of_freedom else 1.0
 
 
 def weighted_line(x: ArrayLike, y: ArrayLike, sigma: ArrayLike) -> Line:

@@ -13,8 +13,9 @@ from itertools import islice
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import constants, optimize, stats
+from scipy import constants, optimize
 
+from aiida_iontherm.physics.distributions import chi2_tail
 from aiida_iontherm.physics.heat.capacity import debye_velocity, mode_heat_capacity
 from aiida_iontherm.physics.units import H_EV_THZ, KB_EV
 
@@ -512,7 +513,7 @@ def _summary(model: _Model, internal: Floats, data: _Data, n_atoms: float) -> De
     order = _by_temperature(values, model.n_einstein)
     values, covariance = values[order], covariance[np.ix_(order, order)]
     vague = _vague(model.names, values, covariance)
-    p_value = float(stats.chi2.sf(squares, dof))
+    p_value = float(chi2_tail(squares, dof))
     if vague:
         reason = f"not constrained by data from {data.t.min():g} to {data.t.max():g} K: {', '.join(vague)}"
     elif not data.absolute:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 
+from aiida_iontherm.physics.distributions import chi2_tail
 from aiida_iontherm.physics.ions.arrhenius import POOR_FIT, arrhenius_fit
 from aiida_iontherm.physics.units import KB_EV
 
@@ -71,7 +71,7 @@ def arrhenius_curvature(temperatures: ArrayLike, D: ArrayLike, uncertainties: Ar
     _, slope, bend = covariance @ design.T @ target
     residual = target - design @ (covariance @ design.T @ target)
     change, error = -4 * bend / half, 4 * float(np.sqrt(covariance[2, 2])) / half
-    p_value = float(stats.chi2.sf((change / error) ** 2, 1))
+    p_value = float(chi2_tail((change / error) ** 2, 1))
     cold, hot = -(slope + 2 * bend) / half, -(slope - 2 * bend) / half
     converged = True
     reason = f"no bend: the activation energy changes by {change:.2g} +- {error:.1g} eV over the data"

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
+from aiida_iontherm.physics.distributions import chi2_quantile, student_quantile
 from aiida_iontherm.physics.ions.linear_window import MIN_LAGS, linear_window_start, slope
 from aiida_iontherm.physics.units import ANGSTROM2_PER_PS_TO_CM2_PER_S
 
@@ -155,13 +155,13 @@ def diffusion_from_msd(
     curves, times = axes_and_average(msd[first:]) / 2, lags_ps[first:]
     scatter = np.std(curves - values * times[:, None], axis=0)
     seen = (
-        (values > stats.t.ppf(SIGNIFICANCE, n_blocks - 1) * errors)
+        (values > student_quantile(SIGNIFICANCE, n_blocks - 1) * errors)
         & (hops >= MIN_HOPS)
         & (values * (times[-1] - times[0]) > 3 * scatter)
     )
     # half the chi2 quantile with 2(k+1) degrees of freedom is the largest Poisson mean compatible with k counts
-    poisson = one_hop * stats.chi2.ppf(CONFIDENCE, 2 * (hops + 1)) / 2
-    bounds = np.maximum(values + stats.t.ppf(CONFIDENCE, n_blocks - 1) * errors, poisson)
+    poisson = one_hop * chi2_quantile(CONFIDENCE, 2 * (hops + 1)) / 2
+    bounds = np.maximum(values + student_quantile(CONFIDENCE, n_blocks - 1) * errors, poisson)
 
     scale = ANGSTROM2_PER_PS_TO_CM2_PER_S
     diffusing = bool(seen.any())

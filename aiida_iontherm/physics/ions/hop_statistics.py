@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 from scipy.spatial import cKDTree
 
+from aiida_iontherm.physics.distributions import chi2_quantile
 from aiida_iontherm.physics.ions.einstein import CONFIDENCE
 from aiida_iontherm.physics.ions.hops import Hops, Stays
 from aiida_iontherm.physics.ions.periodic_points import periodic_copies
@@ -103,7 +103,9 @@ def _tail(
     late = int((left & (durations > middle)).sum())
     if late == 0:
         return None, None
-    return float(old / late), float(stats.binomtest(late, int(left.sum()), old / (young + old)).pvalue)
+    from scipy.stats import binomtest  # half a second that only this pays
+
+    return float(old / late), float(binomtest(late, int(left.sum()), old / (young + old)).pvalue)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -360,4 +362,4 @@ def jump_diffusivity(stays: Stays, hops: Hops) -> JumpDiffusivity:
 def _most(count: int, spread: float) -> float:
     """Largest mean number of events compatible with those seen at 95 % (3.0 for none); correlated ones count less."""
     effective = count / spread
-    return spread * float(stats.chi2.ppf(CONFIDENCE, 2 * (effective + 1))) / 2
+    return spread * float(chi2_quantile(CONFIDENCE, 2 * (effective + 1))) / 2

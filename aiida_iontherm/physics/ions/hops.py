@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
+from aiida_iontherm.physics.distributions import chi2_tail
 from aiida_iontherm.physics.ions.jump_sites import JumpSites
 from aiida_iontherm.physics.ions.periodic_points import NOWHERE, SiteLookup, checked_drift, checked_positions
 
@@ -296,6 +296,6 @@ def _spread(ion: NDArray[np.int64], time: NDArray[np.float64], n_ions: int, dura
         if len(counts) < 2 or counts.mean() < 1:
             continue
         ratio = float(counts.var(ddof=1) / counts.mean())
-        if ratio > 1 and stats.chi2.sf(ratio * (len(counts) - 1), len(counts) - 1) < OVERDISPERSED:
+        if ratio > 1 and chi2_tail(ratio * (len(counts) - 1), len(counts) - 1) < OVERDISPERSED:
             spread = max(spread, ratio)
     return spread

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, stats
+from scipy import optimize
+
+from aiida_iontherm.physics.distributions import chi2_tail
 
 ANGLES = 361
 """Slopes tried, evenly over all angles, so that the lowest of several minima is found."""
@@ -48,7 +50,7 @@ class LineWithErrors:
     @property
     def p_value(self) -> float:
         """Chance of a chi2 this large if the points lie on a line and the errors are right."""
-        return float(stats.chi2.sf(self.chi2, self.degrees_of_freedom))
+        return float(chi2_tail(self.chi2, self.degrees_of_freedom))
 
 
 def line_with_errors(x: ArrayLike, y: ArrayLike, covariances: ArrayLike, *, scatter: bool = False) -> LineWithErrors:

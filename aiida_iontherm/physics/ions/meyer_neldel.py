@@ -16,8 +16,8 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
+from aiida_iontherm.physics.distributions import chi2_tail
 from aiida_iontherm.physics.ions.arrhenius import POOR_FIT, ArrheniusFit
 from aiida_iontherm.physics.ions.checks import barriers, temperatures
 from aiida_iontherm.physics.ions.line_with_errors import line_with_errors
@@ -237,12 +237,12 @@ def _same_p_value(
     points, inverse = np.stack([prefactor, energy], axis=1), np.linalg.inv(covariances)
     mean = np.linalg.solve(inverse.sum(axis=0), np.einsum("nij,nj->i", inverse, points))
     deviation = points - mean
-    return float(stats.chi2.sf(np.einsum("ni,nij,nj->", deviation, inverse, deviation), 2 * (len(points) - 1)))
+    return float(chi2_tail(np.einsum("ni,nij,nj->", deviation, inverse, deviation), 2 * (len(points) - 1)))
 
 
 def _spread_p_value(energy: NDArray[np.float64], variance: NDArray[np.float64]) -> float:
     mean = np.sum(energy / variance) / np.sum(1 / variance)
-    return float(stats.chi2.sf(np.sum((energy - mean) ** 2 / variance), len(energy) - 1))
+    return float(chi2_tail(np.sum((energy - mean) ** 2 / variance), len(energy) - 1))
 
 
 def _verdict(

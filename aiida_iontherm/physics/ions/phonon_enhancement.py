@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import stats
 
+from aiida_iontherm.physics.distributions import normal_quantile
 from aiida_iontherm.physics.ions.arrhenius import ArrheniusFit, arrhenius_fit
 from aiida_iontherm.physics.ions.einstein import CONFIDENCE, CONVERGED_RELATIVE_ERROR
 from aiida_iontherm.physics.quantity import Quantity
@@ -122,7 +122,7 @@ def phonon_enhancement(free: Quantity, held: Quantity, kind: str = "frozen") -> 
         raise ValueError("compare diffusivities in one unit and direction")
     d_free, u_free = _checked(free)
     d_held, u_held = _checked(held)
-    one_sided, two_sided = stats.norm.ppf([CONFIDENCE, (1 + CONFIDENCE) / 2])
+    one_sided, two_sided = normal_quantile([CONFIDENCE, (1 + CONFIDENCE) / 2])
     factor = sigma = lower = upper = bound = None
     if u_free is not None and u_held is not None:
         factor, sigma = d_free / d_held, float(np.hypot(u_free / d_free, u_held / d_held))
@@ -175,7 +175,7 @@ def mean_diffusivity(runs: Sequence[Quantity]) -> Quantity:
     values, errors = zip(*(_checked(d) for d in runs), strict=True)
     reasons = dict.fromkeys(d.reason for d in runs if not d.converged)
     if None in errors:
-        one_sided = float(stats.norm.ppf(CONFIDENCE))
+        one_sided = float(normal_quantile(CONFIDENCE))
         value = float(np.mean([d + one_sided * (u or 0.0) for d, u in zip(values, errors, strict=True)]))
         uncertainty, bound = None, "upper"
     else:
@@ -324,7 +324,7 @@ def _arrhenius(series: Sequence[Quantity]) -> ArrheniusFit | None:
 
 
 def _origin(change: float, change_error: float, ln_change: float, ln_error: float) -> str:
-    limit = stats.norm.ppf((1 + CONFIDENCE) / 2)
+    limit = normal_quantile((1 + CONFIDENCE) / 2)
     parts = []
     if abs(change) > limit * change_error:
         parts.append(f"{'lower' if change > 0 else 'raise'} the barrier by {abs(change):.2g} +- {change_error:.1g} eV")

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft, stats
+from scipy import fft
 
+from aiida_iontherm.physics.distributions import chi2_quantile, student_quantile
 from aiida_iontherm.physics.ions.einstein import CONFIDENCE, MIN_HOPS, SIGNIFICANCE
 from aiida_iontherm.physics.ions.linear_window import MIN_LAGS, linear_window_start, slope
 from aiida_iontherm.physics.ions.periodic_points import checked_cell, checked_positions
@@ -247,7 +248,7 @@ def polyanion_rotation(
     seen = duration * len(followed)
     counted = events >= MIN_HOPS
     # half the chi2 quantile with 2(k+1) degrees of freedom is the largest Poisson mean compatible with k counts
-    most = float(stats.chi2.ppf(CONFIDENCE, 2 * (events + 1)) / 2 / seen)
+    most = float(chi2_quantile(CONFIDENCE, 2 * (events + 1)) / 2 / seen)
     between = float(np.mean([rotation.between_fraction for rotation in followed]))
     pieces = [np.array(curve) for curve in curves]
     errors = [piece.std(axis=0, ddof=1) / np.sqrt(len(piece)) for piece in pieces]
@@ -476,7 +477,7 @@ def _rotational_time(lags: NDArray[np.float64], pieces: NDArray[np.float64], mos
     first, straight = linear_window_start(times, curve, n * curve - (n - 1) * others)
     rate = float(slope(times, curve, first))
     rate_error = float(jackknife(slope(times, others, first, axis=1)))
-    quantiles = stats.t.ppf([SIGNIFICANCE, CONFIDENCE], n - 1)
+    quantiles = student_quantile([SIGNIFICANCE, CONFIDENCE], n - 1)
     # a loss of less than the floor within all lags is no decay but a trend
     seen = straight and rate > quantiles[0] * rate_error and rate * lags[-1] > FLOOR
     largest = max(rate, 0.0) + quantiles[1] * rate_error

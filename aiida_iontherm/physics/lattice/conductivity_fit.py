@@ -16,8 +16,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, stats
+from scipy import optimize
 
+from aiida_iontherm.physics.distributions import chi2_tail, normal_quantile
 from aiida_iontherm.physics.lattice.pair_sum import PairSum
 from aiida_iontherm.physics.lattice.phonons import Phonons
 from aiida_iontherm.physics.lattice.scattering_models import ScatteringModel
@@ -106,12 +107,12 @@ class ConductivityFit:
     @property
     def p_value(self) -> float:
         """Chance of a chi2 this large if the model is right; 1 without degrees of freedom."""
-        return float(stats.chi2.sf(self.chi2, self.degrees_of_freedom)) if self.degrees_of_freedom else 1.0
+        return float(chi2_tail(self.chi2, self.degrees_of_freedom)) if self.degrees_of_freedom else 1.0
 
     def interval(self, name: str, probability: float = 0.6827) -> tuple[float, float]:
         """Range that holds a constant with a probability: p exp(-+ z sigma), symmetric in ln p."""
         index = self.names.index(name)
-        reach = stats.norm.ppf(0.5 + probability / 2) * np.sqrt(self.log_covariance[index, index])
+        reach = normal_quantile(0.5 + probability / 2) * np.sqrt(self.log_covariance[index, index])
         with np.errstate(over="ignore"):
             return float(self.values[index] * np.exp(-reach)), float(self.values[index] * np.exp(reach))
 
@@ -249,7 +250,7 @@ def fit_conductivity(
     reasons = list(complaints.values())
     if not best.success:
         reasons.append(f"the search for the best fit stopped early ({best.message.rstrip('.')})")
-    if uncertainties is not None and freedom and stats.chi2.sf(chi2, freedom) < POOR_FIT:
+    if uncertainties is not None and freedom and chi2_tail(chi2, freedom) < POOR_FIT:
         reasons.append(
             f"the model does not describe the data within their errors (chi2 {chi2:.3g}, degrees of freedom {freedom})"
         )

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import chi2
 
+from aiida_iontherm.physics.distributions import chi2_quantile
 from aiida_iontherm.physics.lattice.phonons import Phonons, imaginary_weight
 from aiida_iontherm.physics.lattice.sites import SpaceGroup
 from aiida_iontherm.physics.units import AMU, HBAR, KB
@@ -164,5 +164,5 @@ def ellipsoids(
         raise ValueError("a displacement tensor is not positive definite: it is no ellipsoid")
     if probability is not None and not 0 < probability < 1:
         raise ValueError(f"the probability must lie between 0 and 1, not {probability}")
-    scale = 1.0 if probability is None else float(np.sqrt(chi2.ppf(probability, 3)))
+    scale = 1.0 if probability is None else float(np.sqrt(chi2_quantile(probability, 3)))
     return scale * np.sqrt(squares), np.swapaxes(vectors, -1, -2)

@@ -27,8 +27,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import OptimizeResult, least_squares, nnls
 from scipy.sparse import csr_array
-from scipy.stats import chi2
 
+from aiida_iontherm.physics.distributions import chi2_tail
 from aiida_iontherm.physics.spectra.detailed_balance import KB_MEV, MEV_PER_THZ, harmonic_correction
 from aiida_iontherm.physics.spectra.resolution import FWHM_PER_SIGMA, Resolution
 
@@ -281,7 +281,7 @@ def fit_dho(
     if sigma is None:
         covariance *= chi / freedom
     return problem.result(
-        solution.x, covariance, chi / freedom, None if sigma is None else float(chi2.sf(chi, freedom))
+        solution.x, covariance, chi / freedom, None if sigma is None else float(chi2_tail(chi, freedom))
     )
 
 

@@ -30,7 +30,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+
+from aiida_iontherm.physics.distributions import chi2_tail
 
 WINDOW_WIDTHS = 6.0
 """Half of the frequencies of a fit lie within gamma of the line, 90 % of the area within six: beyond, others' lines."""
@@ -232,7 +233,7 @@ class _Fit:
         freedom = len(found) - 3
         chi2 = np.sum(((found - wanted) / noise) ** 2)
         misplaced = np.abs(found - wanted).sum() - np.sqrt(2 / np.pi) * noise.sum()
-        p_value = float(stats.chi2.sf(chi2, freedom)) if freedom > 0 else 1.0
+        p_value = float(chi2_tail(chi2, freedom)) if freedom > 0 else 1.0
         return max(0.0, float(misplaced / (2 * wanted.sum()))), p_value
 
     def _model(self, f0: float, gamma: float) -> NDArray[np.float64]:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import fft, integrate, optimize, special, stats
+from scipy import fft, integrate, optimize, special
 
+from aiida_iontherm.physics.distributions import chi2_tail, student_quantile
 from aiida_iontherm.physics.spectra.vdos import CHUNK_BYTES, PARZEN_WIDTH
 from aiida_iontherm.physics.statistics import jackknife
 from aiida_iontherm.physics.units import AMU, ANGSTROM2_PER_PS_TO_CM2_PER_S, KB
@@ -420,11 +421,11 @@ def _fit(
     values, errors = polynomial(mean), jackknife([polynomial(curve) for curve in left_out])
     power, rest, chi2 = power_law(mean)
     power_error, rest_error = jackknife([power_law(curve)[:2] for curve in left_out])
-    power_p = float(stats.chi2.sf(chi2, last - 3))
+    power_p = float(chi2_tail(chi2, last - 3))
     # a power that is not whole is no polynomial: then the power law tells what is left at zero
     if p_value < POOR_FIT <= power_p:
         values[0], errors[0] = rest, rest_error
-    t = float(stats.t.ppf(CONFIDENCE, n - 1))
+    t = float(student_quantile(CONFIDENCE, n - 1))
     changes = _probability(mean[:last], sigma[:last], smoothed[:last, :1]) < NO_CHANGE
     rises = bool(mean[last - 1] > mean[0])
     known = changes and rises and SMALLEST_EXPONENT + 0.05 < power < LARGEST_EXPONENT - 0.05
@@ -509,7 +510,7 @@ def _window(mean: NDArray[np.float64], sigma: NDArray[np.float64], basis: NDArra
 def _probability(curve: NDArray[np.float64], sigma: NDArray[np.float64], basis: NDArray[np.float64]) -> float:
     solution, *_ = np.linalg.lstsq(basis / sigma[:, None], curve / sigma, rcond=None)
     chi2 = float(np.sum(((curve - basis @ solution) / sigma) ** 2))
-    return float(stats.chi2.sf(chi2, len(curve) - basis.shape[1]))
+    return float(chi2_tail(chi2, len(curve) - basis.shape[1]))
 
 
 def _power_law(
