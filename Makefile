@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NATIVE := $(shell find native -path native/lammps -prune -o -name '*.[ch]pp' -print -o -name '*.cmake' -print -o -name CMakeLists.txt -print)
 
-.PHONY: demo test lint docs native programs lammps-plugin bench clean
+.PHONY: demo test lint docs native programs lammps-plugin task-wheel bench clean
 
 demo: $(VENV)/.demo
 	$(BIN)/iontherm setup --quiet
@@ -33,6 +33,10 @@ programs: $(VENV)/.programs
 lammps-plugin: $(VENV)/.lammps
 	$(BIN)/cmake -S native/lammps -B build/lammps -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python
 	$(BIN)/cmake --build build/lammps --parallel 2
+
+# The distribution iontherm-task for compute nodes and containers; compiled once, then only what changed.
+task-wheel: $(VENV)/.base
+	$(BIN)/python -m pip wheel --quiet --no-build-isolation --no-deps --wheel-dir dist packaging/iontherm-task
 
 # On one thread each, whatever the libraries would take; about a quarter of an hour on an idle machine.
 bench: export OMP_NUM_THREADS = 1
