@@ -122,15 +122,22 @@ def parts_of(configurations: ConfigurationsData, settings: Dict) -> dict[str, Co
 
 @calcfunction
 def total_figures(**parts: Dict) -> Dict:
-    """Add up the figures of the parts of a set."""
+    """Add up the figures of the parts of a set; what a part has `missing` is counted in the whole set."""
     figures = [parts[name].get_dict() for name in sorted(parts)]
-    return Dict(
-        {
-            "frames": sum(part["frames"] for part in figures),
-            "converged": all(part["converged"] for part in figures),
-            "wall_seconds": sum(part["wall_seconds"] for part in figures),
-        }
-    )
+    missing: list[int] = []
+    first = 0
+    for part in figures:
+        left_out = part.get("missing") or []
+        missing += [first + index for index in left_out]
+        first += part["frames"] + len(left_out)
+    total = {
+        "frames": sum(part["frames"] for part in figures),
+        "missing": missing,
+        "converged": all(part["converged"] for part in figures),
+        "wall_seconds": sum(part["wall_seconds"] for part in figures),
+    }
+    reasons = [part["missing_because"] for part in figures if "missing_because" in part]
+    return Dict(total | ({"missing_because": reasons[0]} if reasons else {}))
 
 
 @calcfunction

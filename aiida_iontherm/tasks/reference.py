@@ -11,10 +11,13 @@ from ase.calculators.calculator import Calculator
 from ase.calculators.singlepoint import SinglePointCalculator
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
-from aiida_iontherm.engines.embedded import EngineError, check_elements, make_calculator
+from aiida_iontherm.engines.embedded import EngineError, check_elements, make_calculator, unsolved
 from aiida_iontherm.materials.distortion import strained
 from aiida_iontherm.tasks.contract import InputError, PhysicsError, Task, TaskInput
 from aiida_iontherm.tasks.files import read_structures, write_structures
+
+GIVE_UP_AFTER = 3
+"""If so many structures fail and none comes out, it is for a reason which the others would meet as well."""
 
 
 class RelaxSettings(BaseModel):
@@ -76,7 +79,11 @@ def run(task: Task, task_input: Input) -> dict[str, Any]:
         if task_input.sample is None:
             raise InputError("mode sample needs the section sample")
         return _sample(task, frames[0], calculator, task_input.sample)
-    return _label(task, frames, calculator)
+    return _label(task, frames, calculator, task_input.engine)
+
+
+class UnsolvedError(ValueError):
+    """A structure for which the engine gives no usable label."""
 
 
 class Fresh:
@@ -240,28 +247,55 @@ def _sample(task: Task, atoms: Atoms, calculator: Fresh, settings: SampleSetting
     return {"frames": len(labelled), "converged": True}
 
 
-def _label(task: Task, frames: list[Atoms], calculator: Fresh) -> dict[str, Any]:
+def _label(task: Task, frames: list[Atoms], calculator: Fresh, engine: str) -> dict[str, Any]:
+    """Label one after the other; leave out those that the engine cannot solve, and say which."""
     labelled: list[Atoms] = []
+    missing: dict[int, str] = {}
     saved = task.checkpoint()
     if saved is not None:
+        meta, arrays = saved
+        missing = {int(index): reason for index, reason in meta["missing"].items()}
+        solved = [index for index in range(meta["done"]) if index not in missing]
         labelled = [
-            _with_results(atoms, saved[1][f"forces_{index}"], saved[1][f"stress_{index}"], saved[0]["energies"][index])
-            for index, atoms in enumerate(frames[: saved[0]["done"]])
+            _with_results(frames[index], arrays[f"forces_{n}"], arrays[f"stress_{n}"], meta["energies"][n])
+            for n, index in enumerate(solved)
         ]
-    for index in range(len(labelled), len(frames)):
+    for index in range(len(labelled) + len(missing), len(frames)):
         atoms = frames[index].copy()
         atoms.calc = calculator.get()
-        labelled.append(_labelled(atoms))
-        task.progress("label", index + 1, len(frames), max_force=float(np.abs(atoms.get_forces()).max()))
-        task.step(lambda: _label_state(labelled))
+        figures = {}
+        try:
+            solution = _finite(_labelled(atoms))
+        except Exception as error:
+            if not isinstance(error, UnsolvedError) and not unsolved(engine, error):
+                raise
+            missing[index] = str(error) or type(error).__name__
+        else:
+            labelled.append(solution)
+            figures["max_force"] = float(np.abs(solution.get_forces()).max())
+        if not labelled and len(missing) in (GIVE_UP_AFTER, len(frames)):
+            raise PhysicsError(f"the engine {engine} solves none of the structures, the first because: {missing[0]}")
+        task.progress("label", index + 1, len(frames), missing=len(missing), **figures)
+        task.step(lambda: _label_state(labelled, missing))
     write_structures(task.folder / "labelled.extxyz", labelled)
-    return {"frames": len(labelled), "converged": True}
+    results: dict[str, Any] = {"frames": len(labelled), "missing": sorted(missing), "converged": not missing}
+    if missing:
+        results["missing_because"] = missing[min(missing)]
+    return results
 
 
-def _label_state(labelled: list[Atoms]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def _label_state(labelled: list[Atoms], missing: dict[int, str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     arrays = {f"forces_{index}": atoms.calc.results["forces"] for index, atoms in enumerate(labelled)}
     arrays |= {f"stress_{index}": atoms.calc.results["stress"] for index, atoms in enumerate(labelled)}
-    return {"done": len(labelled), "energies": [float(a.calc.results["energy"]) for a in labelled]}, arrays
+    energies = [float(atoms.calc.results["energy"]) for atoms in labelled]
+    return {"done": len(labelled) + len(missing), "missing": missing, "energies": energies}, arrays
+
+
+def _finite(atoms: Atoms) -> Atoms:
+    """Return labels as they are if all are numbers."""
+    if not all(np.isfinite(atoms.calc.results[name]).all() for name in ("energy", "forces", "stress")):
+        raise UnsolvedError("its energy, forces or stress are not finite")
+    return atoms
 
 
 def _labelled(atoms: Atoms) -> Atoms:

@@ -99,11 +99,13 @@ class ReferenceSetWorkChain(Chain):
             )
         except ValueError as error:
             return self.exit_codes.ERROR_RESULTS.format(message=self.ctx.first_failure or str(error))
-        missing = labelled.output_parameters.get_dict().get("missing") or []
-        if given is not None and len(missing) > MAX_MISSING * len(nodes):
+        figures = labelled.output_parameters.get_dict()
+        missing = figures.get("missing") or []
+        wanted = figures["frames"] + len(missing)
+        if given is not None and len(missing) > MAX_MISSING * wanted:
             return self.exit_codes.ERROR_RESULTS.format(
-                message=f"{len(missing)} of {len(nodes)} configurations got no label, the first because of: "
-                f"{self.ctx.first_failure}"
+                message=f"{len(missing)} of {wanted} configurations got no label, the first because of: "
+                f"{self.ctx.first_failure or figures.get('missing_because')}"
             )
         self.out("configurations", labelled.configurations)
         self.out("output_parameters", labelled.output_parameters)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from ase.build import bulk
+from ase.calculators.calculator import SCFError
 from ase.calculators.emt import EMT
 from ase.eos import EquationOfState
 
@@ -173,6 +174,55 @@ def test_labels_and_going_on_after_a_time_limit(make_folder, labelled_alloys):
     parts.give(task_input | {"max_seconds": 1e-9}, structures=bare)
     assert keep_going(parts, "reference") == 11
     assert (parts.path / "labelled.extxyz").read_text() == (whole.path / "labelled.extxyz").read_text()
+
+
+class Stubborn(EMT):
+    """Does not converge for cells whose first atom is where the test has put it."""
+
+    at = (0.25, 0.0, 0.0)
+
+    def calculate(self, atoms=None, *arguments):
+        if np.allclose(atoms.positions[0], self.at):
+            raise SCFError("no convergence in 60 steps")
+        super().calculate(atoms, *arguments)
+
+
+def stubborn(frames, monkeypatch, *indices):
+    bare = [atoms.copy() for atoms in frames]
+    for index in indices:
+        bare[index].positions[0] = Stubborn.at
+    monkeypatch.setattr("aiida_iontherm.tasks.reference.make_calculator", lambda *_: Stubborn())
+    return bare
+
+
+def test_a_structure_that_does_not_converge_is_left_out(make_folder, labelled_alloys, monkeypatch):
+    """Also when it lies on either side of an interruption; the others keep their labels."""
+    bare = stubborn(labelled_alloys, monkeypatch, 1, 4)
+    task_input = {"engine": "emt", "mode": "label"}
+    whole, parts = make_folder("whole"), make_folder("parts")
+    assert whole.give(task_input, structures=bare).run("reference") == EXIT_OK
+    results = whole.output["results"]
+    assert results["missing"] == [1, 4]
+    assert results["missing_because"] == "no convergence in 60 steps"
+    assert not results["converged"]
+    expected = [atoms for index, atoms in enumerate(labelled_alloys) if index not in (1, 4)]
+    for atoms, other in zip(whole.frames(), expected, strict=True):
+        # Positions went through a file with eight decimals.
+        assert atoms.get_potential_energy() == pytest.approx(other.get_potential_energy(), abs=1e-6)
+    parts.give(task_input | {"max_seconds": 1e-9}, structures=bare)
+    keep_going(parts, "reference")
+    assert parts.output["results"]["missing"] == [1, 4]
+    assert (parts.path / "labelled.extxyz").read_text() == (whole.path / "labelled.extxyz").read_text()
+
+
+def test_when_nothing_converges_the_rest_is_not_tried(folder, labelled_alloys, monkeypatch):
+    bare = stubborn(labelled_alloys, monkeypatch, *range(len(labelled_alloys)))
+    folder.give({"engine": "emt", "mode": "label"}, structures=bare)
+    assert folder.run("reference") == EXIT_PHYSICS
+    assert folder.output["message"] == (
+        "the engine emt solves none of the structures, the first because: no convergence in 60 steps"
+    )
+    assert len((folder.path / "progress.jsonl").read_text().splitlines()) == 2
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,15 @@ from aiida_iontherm.engines.embedded.registry import (
     make_calculator,
     missing_packages,
     takes_dft,
+    unsolved,
 )
 
-__all__ = ["EngineError", "available_engines", "check_elements", "make_calculator", "missing_packages", "takes_dft"]
+__all__ = [
+    "EngineError",
+    "available_engines",
+    "check_elements",
+    "make_calculator",
+    "missing_packages",
+    "takes_dft",
+    "unsolved",
+]

@@ -27,6 +27,9 @@ ELEMENTS = frozenset(chemical_symbols[1:87]) - {"Tc", "Po", "At"}
 
 TAKES_DFT = True
 
+UNSOLVED = ("KohnShamConvergenceError",)
+"""Exceptions of a structure whose density did not converge."""
+
 RECOMMENDED_CUTOFF_EV = 500.0
 """The sets are made for real-space grids of 0.2 Angstrom and plane waves from 340 eV; d shells want more."""
 

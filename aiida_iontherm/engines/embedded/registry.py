@@ -60,6 +60,17 @@ def takes_dft(name: str) -> bool:
     return bool(getattr(_load(name), "TAKES_DFT", False))
 
 
+def unsolved(name: str, error: Exception) -> bool:
+    """Say whether an engine means by an exception that it could not solve one structure; others may be well.
+
+    Beside ASE's own exceptions for this, those whose names a module lists as ``UNSOLVED``.
+    """
+    from ase.calculators.calculator import CalculationFailed, SCFError
+
+    named = getattr(_load(name), "UNSOLVED", ())
+    return isinstance(error, CalculationFailed | SCFError) or type(error).__name__ in named
+
+
 def check_elements(name: str, symbols: Iterable[str]) -> None:
     """Raise `EngineError` if the engine does not know one of the elements."""
     known = _load(name).ELEMENTS
