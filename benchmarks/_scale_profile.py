@@ -92,7 +92,7 @@ def reconnect() -> None:
 
 
 def submit_compound(index: int, slurm: bool, potential: Any = None) -> int:
-    """Hand the chain of one compound to the daemon and return its number."""
+    """Hand the chain of one compound to the daemon, with a ready potential its ions only, and return its number."""
     from aiida.engine import submit
     from aiida.orm import StructureData, load_code
 
@@ -102,7 +102,7 @@ def submit_compound(index: int, slurm: bool, potential: Any = None) -> int:
         load_code(f"{CODE_LABEL}@{'slurm' if slurm else 'localhost'}"),
         StructureData(ase=compound(index)),
         "demo",
-        overrides=SETTINGS,
+        overrides=SETTINGS if potential is None else SETTINGS | {"goal": "diffusivity"},
         potential=potential,
     )
     builder.metadata.label = LABEL.format(index)

@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--postgres", default=os.environ.get("IONTHERM_TEST_POSTGRES"), help="URI of an empty database")
     parser.add_argument("--slurm", action="store_true", help="jobs through the Slurm of $SLURM_CONF, else directly")
     parser.add_argument("--count", type=int, default=300, help="compounds")
-    parser.add_argument("--light", action="store_true", help="the potential of the first compound for all others")
+    parser.add_argument("--light", action="store_true", help="of all but the first only the ions, with its potential")
     parser.add_argument("--at-once", type=int, default=6, help="chains that run at a time")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--quiet", action="store_true", help="kill nothing")

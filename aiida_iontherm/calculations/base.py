@@ -22,9 +22,13 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THRE
 
 
 class TaskCalculation(CalcJob):
-    """One run of ``iontherm-task NAME``. Subclasses name the task, its input files and its outputs."""
+    """One run of ``iontherm-task NAME``. Subclasses name the task, its input files and its outputs.
+
+    Resources of a task are said under its name; where it is for a program that runs with MPI, under `PROGRAM`.
+    """
 
     TASK: ClassVar[str]
+    PROGRAM: ClassVar[str | None] = None
     RETRIEVE: ClassVar[tuple[str, ...]] = ()
     CACHE_VERSION = 1
 
@@ -82,7 +86,7 @@ class TaskCalculation(CalcJob):
         code = CodeInfo()
         code.code_uuid = self.inputs.code.uuid
         code.cmdline_params = [self.TASK]
-        code.withmpi = self.inputs.metadata.options.withmpi
+        code.withmpi = self.inputs.metadata.options.get("withmpi", False)
         info = CalcInfo()
         info.codes_info = [code]
         info.retrieve_list = ["output.json", "progress.jsonl", *self.RETRIEVE]

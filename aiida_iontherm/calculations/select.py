@@ -6,6 +6,7 @@ from typing import Any
 
 from aiida.common.folders import Folder
 from aiida.engine import CalcJobProcessSpec
+from aiida.orm import Dict
 
 from aiida_iontherm.calculations.base import TaskCalculation, TaskParser, write_file, write_potential
 from aiida_iontherm.data import ConfigurationsData, PotentialData
@@ -36,6 +37,12 @@ class SelectCalculation(TaskCalculation):
         spec.input_namespace(
             "candidates", valid_type=ConfigurationsData, dynamic=True, help="Candidates of each run, by its name."
         )
+        spec.input(
+            "chosen",
+            valid_type=Dict,
+            required=False,
+            help="Figures of another program with the candidates it has `chosen`, by run: graded, no others taken.",
+        )
         spec.inputs["metadata"]["options"]["parser_name"].default = "iontherm.select"
         spec.output(
             "configurations", valid_type=ConfigurationsData, required=False, help="Those to label, if there are any."
@@ -46,7 +53,10 @@ class SelectCalculation(TaskCalculation):
         names = {
             name: write_file(folder, node, f"candidates_{name}.extxyz") for name, node in self.inputs.candidates.items()
         }
-        return {"candidates": names, **write_potential(folder, self.inputs.potential, with_active_set=True)}
+        keys = {"candidates": names, **write_potential(folder, self.inputs.potential, with_active_set=True)}
+        if "chosen" in self.inputs:
+            keys["chosen"] = self.inputs.chosen["chosen"]
+        return keys
 
 
 class SelectParser(TaskParser):

@@ -6,10 +6,12 @@ from typing import Any
 
 from aiida.common.folders import Folder
 from aiida.engine import CalcJobProcessSpec
+from aiida.orm import Dict
 
 from aiida_iontherm.calculations.base import ONE_THREAD, TaskCalculation, TaskParser, write_file
 from aiida_iontherm.data import ConfigurationsData, ParityData, PotentialData
 from aiida_iontherm.data.potential import ACTIVE_SET
+from aiida_iontherm.tasks.train import TrainedBy
 
 TWO_THREADS = ONE_THREAD | {"OMP_NUM_THREADS": "2"}
 """Training runs alone in its chain, and our kernel shares out the configurations. BLAS keeps to one thread: its
@@ -33,6 +35,13 @@ class TrainCalculation(TaskCalculation):
             help="Labelled with energies (eV), forces (eV/Angstrom) and, where there are any, stresses.",
         )
         spec.input("start", valid_type=PotentialData, required=False, help="Potential to start from.")
+        spec.input(
+            "trained",
+            valid_type=PotentialData,
+            required=False,
+            help="Potential that another program has trained on the configurations: compared, not fitted.",
+        )
+        spec.input("trained_by", valid_type=Dict, required=False, help="What that program says of its training.")
         spec.inputs["metadata"]["options"]["parser_name"].default = "iontherm.train"
         spec.inputs["metadata"]["options"]["environment_variables"].default = lambda: dict(TWO_THREADS)
         spec.output("potential", valid_type=PotentialData, help="Trained potential with its active set.")
@@ -44,6 +53,12 @@ class TrainCalculation(TaskCalculation):
         if "start" in self.inputs:
             keys["start"] = write_file(folder, self.inputs.start, "start.mtp")
             keys["start_species"] = self.inputs.start.species
+        if "trained" in self.inputs:
+            keys["trained"] = write_file(folder, self.inputs.trained, "trained.mtp")
+            keys["trained_species"] = self.inputs.trained.species
+        if "trained_by" in self.inputs:
+            said = self.inputs.trained_by.get_dict()
+            keys["trained_by"] = {key: said[key] for key in TrainedBy.model_fields if key in said}
         return keys
 
 

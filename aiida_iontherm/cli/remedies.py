@@ -11,6 +11,7 @@ REMEDIES = {
     310: "The time limit was reached. Give more wall time, or run again: it goes on from the checkpoint.",
     311: "The program is missing or cannot start: see the message and the standard error above.",
     312: "The job ran out of memory on fewer ranks as well: set resources.TASK.memory or take nodes with more.",
+    314: "The wall time ran out before there was a potential to go on from: set resources.mlip.walltime to more.",
     313: "ShengBTE keeps no checkpoint: set resources.shengbte.walltime to more, or follow the message.",
     320: "Free disk space (`verdi node delete`, `verdi storage maintain`, the scratch folder), then run again.",
     330: "This is a bug or a broken installation: keep the log above when you report it.",
@@ -80,8 +81,19 @@ ESPRESSO = {
 }
 """Of aiida-quantumespresso 5."""
 
-PROGRAMS = {"Vasp": VASP, "Pw": ESPRESSO}
+MLIP = {
+    312: "mlp ran out of memory: set resources.mlip.memory to more.",
+    330: "mlp stopped by itself. Where it does not know a command or an option, potential.mlip.generation is that of "
+    "another MLIP, or potential.mlip.options names what it has not.",
+    341: "mlp answered for another potential or set: take from potential.mlip.options what changes them.",
+}
+"""Of MLIP, where it is run by this package's own processes."""
+
+PROGRAMS = {"Vasp": VASP, "Pw": ESPRESSO, "Mlip": MLIP}
 """By how the names of the processes begin."""
+
+FOREIGN = ("Vasp", "Pw")
+"""Those whose processes are not this package's: its own exit codes mean nothing there."""
 
 
 UNDERSTOOD = (210, 500, 501, 502, 510, 700, 710)
@@ -134,9 +146,9 @@ CLUES = (
         "in ~/.bashrc: make it silent for shells that are not interactive, then go on.",
     ),
     Clue(
-        r"(?:iontherm-task|lmp|pw\.x|vasp\w*|shengbte): (?:command )?not found"
+        r"(?:iontherm-task|lmp|mlp|pw\.x|vasp\w*|shengbte): (?:command )?not found"
         r"|no such file or directory: .*(?:iontherm-task|"
-        r"lmp|pw\.x|vasp)|execve\(\).*no such file",
+        r"lmp|mlp|pw\.x|vasp)|execve\(\).*no such file",
         "The code is not where the profile says: `verdi code show CODE`, and look for the file on the computer; a code "
         "cannot be changed, make a new one.",
     ),
@@ -183,4 +195,4 @@ def clue(log: str) -> str | None:
 
 
 def _foreign(process_label: str) -> bool:
-    return any(process_label.startswith(prefix) for prefix in PROGRAMS)
+    return any(process_label.startswith(prefix) for prefix in FOREIGN)

@@ -54,7 +54,7 @@ class PotentialData(SinglefileData):
         """Read the potential."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "potential.mtp"
-            path.write_text(self.get_content(), encoding="utf-8")
+            path.write_bytes(self.get_content(mode="rb"))  # with the selection state of MLIP-3 it is no text
             return MomentTensorPotential.read(path, self.species)
 
     @property

@@ -133,13 +133,16 @@ class Task:
         out_of_time = self._deadline is not None and now + 1.5 * self._longest_step > self._deadline
         stop = self._signalled or out_of_time
         if stop or now - self._last_checkpoint > CHECKPOINT_SECONDS:
-            meta, arrays = state()
-            meta = {"task": self.name, "input": self._input_digest, "state": meta}
-            text = np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)
-            write_npz(self.folder / "checkpoint.npz", {"__meta__": text, **arrays})
+            self.save(*state())
             self._last_checkpoint = now
         if stop:
             raise Interrupted("the time limit is near" if out_of_time else "asked to stop")
+
+    def save(self, meta: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        """Write the checkpoint, plain data and arrays, at once."""
+        meta = {"task": self.name, "input": self._input_digest, "state": meta}
+        text = np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)
+        write_npz(self.folder / "checkpoint.npz", {"__meta__": text, **arrays})
 
     def checkpoint(self) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
         """Return the state written by an earlier run with the same input, if there is one.

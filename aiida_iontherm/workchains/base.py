@@ -54,9 +54,9 @@ def define_code(spec: ProcessSpec) -> None:
     )
 
 
-def job_options(inputs: Any, task: str) -> dict[str, Any]:
-    """Metadata of a job of a task from the optional input `options`."""
-    return {"options": options_for(inputs.options.get_dict(), task)} if "options" in inputs else {}
+def job_options(inputs: Any, name: str, *, ranks: bool = False) -> dict[str, Any]:
+    """Metadata of a job of a task, or of a program that runs with MPI, from the optional input `options`."""
+    return {"options": options_for(inputs.options.get_dict(), name, ranks=ranks)} if "options" in inputs else {}
 
 
 def job_monitors(inputs: Any, task: str) -> dict[str, Any]:
@@ -112,12 +112,12 @@ class TaskWorkChain(RestartHandlers, BaseRestartWorkChain):
 
     def start(self, parameters: dict[str, Any], **nodes: Any) -> None:
         """Fill the inputs of the first job; nodes that are ``None`` are left out."""
-        task = self._process_class.TASK
+        name = self._resources_name()
         self.ctx.inputs = {
             "code": self.inputs.code,
             "parameters": Dict(parameters),
-            "metadata": job_options(self.inputs, task),
-            **job_monitors(self.inputs, task),
+            "metadata": job_options(self.inputs, name, ranks=self.process_class.PROGRAM is not None),
+            **job_monitors(self.inputs, name),
             **{name: node for name, node in nodes.items() if node is not None},
         }
 

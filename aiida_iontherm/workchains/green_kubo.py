@@ -11,7 +11,7 @@ from aiida_iontherm.calculations.transport import analyse_heat_flux
 from aiida_iontherm.data import CurrentsData, PotentialData, ResultData
 from aiida_iontherm.materials.supercells import supercell_matrix
 from aiida_iontherm.workchains.base import Chain
-from aiida_iontherm.workchains.dynamics import DynamicsWorkChain
+from aiida_iontherm.workchains.dynamics import PROGRAM_KEYS, DynamicsWorkChain, program_problem
 from aiida_iontherm.workchains.more_runs import runs_to_add, warnings_of
 
 DEFAULTS = {
@@ -28,6 +28,9 @@ DEFAULTS = {
     "max_production_ps": 4000.0,
     "axes": "x,y,z",
     "seed": 0,
+    "program": "native",
+    "code": None,
+    "lammps": {},
 }
 
 
@@ -45,7 +48,7 @@ def _validate_settings(node: Dict, _port: Any) -> str | None:
         return "max_production_ps is less than the first runs take: raise it, or lower runs or production_ps"
     if not 0 <= settings["target_error"] < 1:
         return "target_error is a relative standard error below 1; 0 adds no runs"
-    return None
+    return program_problem(settings)
 
 
 class GreenKuboWorkChain(Chain):
@@ -66,7 +69,8 @@ class GreenKuboWorkChain(Chain):
             validator=_validate_settings,
             help="temperature (K); mobile ion; min_extent (Angstrom) and max_atoms of the supercell; timestep_fs, "
             "equilibration_ps, production_ps, current_interval_fs of each run; number of runs to begin with; "
-            "target_error (relative) and max_production_ps of all runs; axes, equivalent ones together as xy,z; seed.",
+            "target_error (relative) and max_production_ps of all runs; axes, equivalent ones together as xy,z; seed; "
+            "program, code and lammps as `dynamics` has them.",
         )
         spec.outline(
             cls.setup, while_(cls.has_runs_to_make)(cls.run_dynamics, cls.inspect_dynamics, cls.analyse), cls.results
@@ -81,7 +85,7 @@ class GreenKuboWorkChain(Chain):
         atoms = self.inputs.structure.get_ase()
         supercell = supercell_matrix(atoms, settings["min_extent"], max_atoms=settings["max_atoms"])
         taken = ("temperature", "timestep_fs", "equilibration_ps", "production_ps", "current_interval_fs")
-        self.ctx.run_settings = {name: settings[name] for name in taken} | {
+        self.ctx.run_settings = {name: settings[name] for name in (*taken, *PROGRAM_KEYS)} | {
             "supercell": list(supercell),
             "ensemble": "nve",
             "snapshots": 0,

@@ -24,8 +24,10 @@ from aiida_iontherm.materials.loaders import guess_mobile_species
 from aiida_iontherm.tasks.contract import explain
 from aiida_iontherm.workchains.base import Chain, TaskWorkChain
 from aiida_iontherm.workchains.diffusion import DiffusionWorkChain, temperature_label
+from aiida_iontherm.workchains.dynamics import program_problem
 from aiida_iontherm.workchains.force_constants import ForceConstantsWorkChain
 from aiida_iontherm.workchains.lattice_conductivity import LatticeConductivityWorkChain
+from aiida_iontherm.workchains.mlip import program_problem as trainer_problem
 from aiida_iontherm.workchains.potential import PotentialWorkChain
 from aiida_iontherm.workchains.protocols import load_protocol
 from aiida_iontherm.workchains.relax import RelaxWorkChain
@@ -49,6 +51,9 @@ def _validate_inputs(value: Any, _context: Any) -> str | None:
             engine_class(section["name"]).check(section, value["structure"].get_symbols_set())
         except EngineError as error:
             return str(error)
+        # Before a relaxation that may be dear.
+        if (problem := trainer_problem(value["settings"]["potential"])) is not None:
+            return problem
     if "settings" in value and (label := value["settings"]["conductivity"].get("code")):
         try:
             load_code(label)
@@ -56,6 +61,8 @@ def _validate_inputs(value: Any, _context: Any) -> str | None:
             return (
                 f"conductivity.code: there is no code {label} in this profile: `verdi code list` shows those there are"
             )
+    if "settings" in value and (problem := program_problem(value["settings"]["dynamics"])):
+        return problem
     if "potential" in value and "structure" in value:
         missing = set(value["structure"].get_ase().get_chemical_symbols()) - set(value["potential"].species)
         if missing:
@@ -89,10 +96,12 @@ class MaterialWorkChain(Chain):
             ),
             cls.run_diffusion,
             cls.inspect_diffusion,
-            cls.fit_force_constants,
-            cls.inspect_force_constants,
-            cls.run_conductivity,
-            cls.inspect_conductivity,
+            if_(cls.wants_conductivity)(
+                cls.fit_force_constants,
+                cls.inspect_force_constants,
+                cls.run_conductivity,
+                cls.inspect_conductivity,
+            ),
             cls.analyse,
         )
         spec.output("result", valid_type=ResultData, help="All quantities with unit, error bar and verdict.")
@@ -257,6 +266,10 @@ class MaterialWorkChain(Chain):
         self.ctx.trajectories = dict(outputs.trajectories.items())
         return None
 
+    def wants_conductivity(self) -> bool:
+        """Whether heat was asked for as well as ions."""
+        return self.ctx.settings.get("goal", "conductivity") == "conductivity"
+
     def fit_force_constants(self) -> ToContext:
         """Fit force constants to each trajectory."""
         runs = {}
@@ -354,7 +367,7 @@ class MaterialWorkChain(Chain):
         """Join all results; relate diffusion and vibrations."""
         parts: dict[str, ResultData] = {}
         conductivities = {}
-        for temperature, label in self._temperatures():
+        for temperature, label in self._temperatures() if self.wants_conductivity() else []:
             if label in self.ctx.conductivity_doubts:
                 reason = Str(self.ctx.conductivity_doubts[label])
                 parts[f"a_{label}"] = missing_conductivity(reason, Dict({"temperature": temperature}))
@@ -375,7 +388,7 @@ class MaterialWorkChain(Chain):
             chain = self.ctx.potential_chain.outputs
             parts["e_potential"] = judge_potential(chain.training, chain.active_learning)
         self.out("result", collect_results(**parts))
-        if not conductivities:
+        if self.wants_conductivity() and not conductivities:
             message = "; ".join(sorted(set(self.ctx.conductivity_doubts.values())))
             return self.exit_codes.WARNING_NO_CONDUCTIVITY.format(message=message)
         return None

@@ -40,6 +40,8 @@ def _validate_inputs(value: Any, _context: Any) -> str | None:
     if "settings" not in value:
         return None
     settings = value["settings"].get_dict()
+    if settings.get("program", "native") != "native":
+        return f"heat exchange runs are made by this package, not by {settings['program']}: leave out program"
     missing = [name for name in ("lengths", "cross_section", "temperature") if name not in settings]
     if missing:
         return f"settings need {', '.join(missing)}"

@@ -118,6 +118,8 @@ def make_plan(atoms: Atoms, settings: Settings, *, with_training: bool) -> list[
             temperatures * (frames * n / 3 * 12 + dynamics.snapshots * n * 130) / 1e6,
         )
     )
+    if settings.goal == "diffusivity":
+        return steps
     phonopy = make_phonopy(atoms, (1, 1, 1))
     steps.append(_fit_step(atoms, phonopy, settings, n))
     bands = 3 * len(phonopy.primitive)

@@ -20,6 +20,7 @@ from aiida_iontherm.materials.supercells import supercell_matrix
 from aiida_iontherm.workchains.base import Chain
 from aiida_iontherm.workchains.diffusion import temperature_label
 from aiida_iontherm.workchains.dynamics import DynamicsWorkChain
+from aiida_iontherm.workchains.mlip import PROGRAM_KEYS, is_mlip, validate_program
 from aiida_iontherm.workchains.reference_set import ReferenceSetWorkChain
 from aiida_iontherm.workchains.select import SelectWorkChain
 from aiida_iontherm.workchains.train import TrainWorkChain
@@ -42,7 +43,12 @@ class PotentialWorkChain(Chain):
         spec.input("structure", valid_type=StructureData, help="Relaxed unit cell.")
         spec.input("engine", valid_type=Dict, help="Section `engine` of the settings.")
         spec.input("reference", valid_type=Dict, help="Section `reference` of the settings.")
-        spec.input("settings", valid_type=Dict, help="Section `potential` of the settings, and a seed.")
+        spec.input(
+            "settings",
+            valid_type=Dict,
+            validator=validate_program,
+            help="Section `potential` of the settings, and a seed.",
+        )
         spec.outline(
             cls.sample_reference,
             cls.inspect_reference,
@@ -107,7 +113,7 @@ class PotentialWorkChain(Chain):
                 TrainWorkChain,
                 **self.common_inputs(),
                 configurations=self.ctx.configurations,
-                settings=Dict({key: settings[key] for key in (*TRAINING_KEYS, "seed")}),
+                settings=Dict({key: settings[key] for key in (*TRAINING_KEYS, "seed")} | self._program()),
                 metadata={"call_link_label": f"train_{self.ctx.round}"},
             )
         )
@@ -173,8 +179,9 @@ class PotentialWorkChain(Chain):
                 **self.common_inputs(),
                 potential=self.ctx.training.outputs.potential,
                 candidates=self._of_runs("candidates"),
-                settings=Dict({key: settings[key] for key in ("grade_select", "max_selected")}),
+                settings=Dict({key: settings[key] for key in ("grade_select", "max_selected")} | self._program()),
                 metadata={"call_link_label": f"select_{self.ctx.round}"},
+                **({"configurations": self.ctx.configurations} if self._program() else {}),
             )
         )
 
@@ -296,6 +303,11 @@ class PotentialWorkChain(Chain):
     def _of_runs(self, output: str) -> dict[str, Any]:
         """Return an output of those exploration runs that have it."""
         return {name: self.ctx[name].outputs[output] for name in self.ctx.explored if output in self.ctx[name].outputs}
+
+    def _program(self) -> dict[str, Any]:
+        """Return the settings that say which other program trains and selects, if one does."""
+        settings = self.inputs.settings.get_dict()
+        return {key: settings[key] for key in PROGRAM_KEYS if key in settings} if is_mlip(settings) else {}
 
     def _selected(self) -> int:
         """Return the number of candidates to learn from."""

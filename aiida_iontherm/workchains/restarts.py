@@ -27,7 +27,7 @@ class RestartHandlers:
     ctx: Any
     exit_codes: Any
     report: Callable[[str], None]
-    _process_class: type[TaskCalculation]
+    process_class: type[TaskCalculation]
 
     @process_handler(priority=620)
     def handle_out_of_memory(self, node: ProcessNode) -> ProcessHandlerReport | None:
@@ -41,7 +41,8 @@ class RestartHandlers:
             amount = "no amount was asked for" if asked is None else f"{asked / 1024**2:.1f} GB were not enough"
             return self._give_up(
                 410,
-                f"the job needs more memory than the scheduler gave ({amount}): set resources.{self._task()}.memory",
+                f"the job needs more memory than the scheduler gave ({amount}): set "
+                f"resources.{self._resources_name()}.memory",
             )
         self.ctx.memory_doublings = doublings + 1
         options["max_memory_kb"] = 2 * asked
@@ -67,7 +68,7 @@ class RestartHandlers:
             return self._give_up(
                 410,
                 f"no step was finished within the wall time, at {progress[0]} {progress[1]}: set "
-                f"resources.{self._task()}.walltime to more",
+                f"resources.{self._resources_name()}.walltime to more",
             )
         self.ctx.last_progress = progress
         return self._go_on(node, "was interrupted")
@@ -110,8 +111,8 @@ class RestartHandlers:
         """Hand up a full disk, a crash or an unusable file (320, 330, 340): at once it would end the same."""
         return self._give_up(410, node.exit_message) if node.exit_status in (320, 330, 340) else None
 
-    def _task(self) -> str:
-        return self._process_class.TASK
+    def _resources_name(self) -> str:
+        return self.process_class.PROGRAM or self.process_class.TASK
 
     def _say(self, node: ProcessNode, what: str) -> None:
         self.report(f"{node.process_label}<{node.pk}> {what}")

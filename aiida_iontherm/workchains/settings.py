@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from aiida_iontherm.calculations.resources import DEFAULT, Resources
 from aiida_iontherm.engines.dft import DftSettings
+from aiida_iontherm.tasks.lammps_files.section import LammpsSection
+from aiida_iontherm.tasks.mlip_settings import MlipSettings
 from aiida_iontherm.tasks.registry import TASKS
 
 PROGRAMS = ("vasp", "espresso", "shengbte", "lammps", "mlip")
@@ -98,6 +100,28 @@ class PotentialSection(_Section):
     force_error_target: float = Field(
         gt=0, description="Relative force error on test frames that counts as accurate; told, not waited for."
     )
+    program: Literal["native", "mlip"] = Field(
+        "native", description="Who trains and selects: this package, or the executable `mlp` of MLIP-2 or MLIP-3."
+    )
+    code: str | None = Field(None, description="LABEL@COMPUTER of `mlp`.")
+    mlip: MlipSettings = Field(
+        MlipSettings(), description="What `mlp` is asked; its own in place of max_iterations and tolerance."
+    )
+
+    @model_validator(mode="after")
+    def _program_is_named(self) -> PotentialSection:
+        if (self.program == "mlip") != (self.code is not None):
+            raise ValueError(
+                "potential.code: name the code of `mlp` with `program: mlip`, LABEL@COMPUTER, and leave it out with "
+                "`program: native`"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _level_is_even(self) -> PotentialSection:
+        if self.level % 2:
+            raise ValueError(f"potential.level: MTP levels are even, not {self.level}")
+        return self
 
     @model_validator(mode="after")
     def _exploration_makes_sense(self) -> PotentialSection:
@@ -137,6 +161,18 @@ class DynamicsSection(_Section):
         ge=0, lt=1, description="Relative standard error of D for which more runs are made where ions move; 0: never."
     )
     max_production_ps: float = Field(gt=0, description="Of all runs at a temperature together.")
+    program: Literal["native", "lammps"] = Field("native", description="Who moves the atoms: this package, or LAMMPS.")
+    code: str | None = Field(None, description="LABEL@COMPUTER of `lmp`.")
+    lammps: LammpsSection = Field(LammpsSection(), description="How LAMMPS runs.")
+
+    @model_validator(mode="after")
+    def _program_is_named(self) -> DynamicsSection:
+        if (self.program == "lammps") != (self.code is not None):
+            raise ValueError(
+                "dynamics.code: name the code of `lmp` with `program: lammps`, LABEL@COMPUTER, and leave it out with "
+                "`program: native`"
+            )
+        return self
 
 
 class ForceConstantsSection(_Section):
@@ -196,6 +232,9 @@ class Settings(_Section):
     description: str = Field(description="What these settings are good for, said to the user.")
     temperatures: list[float] = Field(min_length=1, description="K.")
     mobile: str | None = Field(None, description="Symbol of the mobile ion; found from the composition by default.")
+    goal: Literal["conductivity", "diffusivity"] = Field(
+        "conductivity", description="How far to go; a later run with `conductivity` takes the rest from the cache."
+    )
     seed: int = 0
     resources: dict[str, Resources] = Field(
         default_factory=dict,

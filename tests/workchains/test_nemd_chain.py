@@ -52,6 +52,7 @@ def test_entry_points():
         ({"cross_section": [2]}, "cross_section is two positive numbers"),
         ({"supercell": [12, 2, 2]}, "instead of the supercell"),
         ({"temperature": None}, "settings need temperature"),
+        ({"program": "lammps"}, "made by this package, not by lammps"),
     ],
 )
 def test_wrong_settings(change, words, make_process, crystal, pairs):

@@ -169,3 +169,9 @@ def test_a_program_runs_a_job_for_each_structure(cuau_cell):
         jobs[name] = {step.name: step.jobs for step in make_plan(cuau_cell, settings, with_training=True)}
     assert jobs["chgnet"]["potential"] == 1 + 1  # the set, and a training
     assert jobs["vasp"]["potential"] == 2 + 5 + 1  # an MD run each, the rattled cells, and a training
+
+
+def test_ions_alone_cost_no_phonons(cscu2i3):
+    plan = make_plan(cscu2i3, load_protocol("demo", {"goal": "diffusivity"}), with_training=True)
+    assert plan == make_plan(cscu2i3, load_protocol("demo"), with_training=True)[:3]
+    assert plan[-1].name == "diffusion"

@@ -281,6 +281,17 @@ class BlockedRun(ABC):
         if name not in self._discard:
             self._record.extend(name, frames)
 
+    def _store_positions(self, positions: Array, centres: Array, cells: Array | None = None) -> None:
+        """Store frames [n, k, 3] with the centre of mass [n, 3] of all atoms, and the cells [n, 3, 3] if these change.
+
+        The k atoms are all of them where a reducer takes positions, else the mobile ones.
+        """
+        if len(positions) and "mobile_positions" in self._reduced:
+            self._offer("mobile_positions", positions, cells)
+            positions = positions[:, self._mobile]
+        self._keep("mobile_positions", positions.astype(np.float32))
+        self._keep("drift", self._framework_centre(positions, centres))
+
     def _framework_centre(self, positions: Array, centres: Array) -> Array:
         """Centre of mass [n, 3] of all atoms but the mobile ones; of all where there are no others.
 

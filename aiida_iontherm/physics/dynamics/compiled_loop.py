@@ -259,16 +259,12 @@ class CompiledDynamics(BlockedRun):
         return UnstableRunError(self._out_of_bounds("in the block of", 2 * kinetic / (units.kB * self._degrees)))
 
     def _store(self, rows: dict[str, Array]) -> None:
-        positions, velocities = rows["positions"], rows["velocities"] * PER_PS
-        if len(positions) and "mobile_positions" in self._reduced:
-            cells = rows["position_cells"] if self.settings.ensemble == "npt" else None
-            self._offer("mobile_positions", positions, cells)
-            positions = positions[:, self._mobile]
+        cells = rows["position_cells"] if self.settings.ensemble == "npt" else None
+        self._store_positions(rows["positions"], rows["centres"], cells)
+        velocities = rows["velocities"] * PER_PS
         if len(velocities) and "velocities" in self._reduced:
             self._offer("velocities", velocities)
             velocities = velocities[:, self._velocity_atoms]
-        self._keep("mobile_positions", positions.astype(np.float32))
-        self._keep("drift", self._framework_centre(positions, rows["centres"]))
         self._keep("snapshots", rows["snapshots"])
         self._keep("snapshot_forces", rows["snapshot_forces"])
         self._keep("velocities", velocities.astype(np.float32))

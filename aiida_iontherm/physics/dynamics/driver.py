@@ -132,11 +132,8 @@ class MolecularDynamics(BlockedRun):
         settings, atoms = self.settings, self.atoms
         if settings.position_stride and step % settings.position_stride == 0:
             masses = atoms.get_masses()
-            centre, mobile = masses @ atoms.positions / masses.sum(), atoms.positions[None, self._mobile]
-            if "mobile_positions" in self._reduced:
-                self._offer("mobile_positions", atoms.get_positions()[None])
-            self._keep("mobile_positions", mobile.astype(np.float32))
-            self._keep("drift", self._framework_centre(mobile, centre[None]))
+            wanted = slice(None) if "mobile_positions" in self._reduced else self._mobile
+            self._store_positions(atoms.get_positions()[None, wanted], (masses @ atoms.positions / masses.sum())[None])
         if settings.snapshot_stride and step % settings.snapshot_stride == 0:
             self._keep("snapshots", atoms.get_positions()[None])
             self._keep("snapshot_forces", atoms.get_forces(apply_constraint=False)[None])

@@ -178,7 +178,8 @@ def write_mtp_file(path: str | Path, mtp: MtpFile) -> None:
         "MTP",
         f"version = {mtp.version}",
         f"potential_name = {mtp.potential_name}",
-        f"scaling = {_number_text(mtp.scaling)}",
+        # The templates of MLIP have none.
+        *([f"scaling = {_number_text(mtp.scaling)}"] if mtp.trained or mtp.scaling != 1.0 else []),
         f"species_count = {mtp.species_count}",
         f"potential_tag = {mtp.potential_tag}",
         *(f"{key} = {value}" for key, value in mtp.metadata.items()),

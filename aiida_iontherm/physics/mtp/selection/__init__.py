@@ -7,7 +7,7 @@ set into plain arrays and back.
 
 from aiida_iontherm.physics.mtp.selection.active_set import ActiveSet, grades, select_active_set, update
 from aiida_iontherm.physics.mtp.selection.archive import active_set_from_arrays, active_set_to_arrays
-from aiida_iontherm.physics.mtp.selection.candidates import Selection, select_configurations
+from aiida_iontherm.physics.mtp.selection.candidates import Selection, grade_choice, select_configurations
 from aiida_iontherm.physics.mtp.selection.rows import (
     active_set_of,
     configuration_rows,
@@ -24,6 +24,7 @@ __all__ = [
     "active_set_to_arrays",
     "configuration_rows",
     "fingerprint",
+    "grade_choice",
     "grades",
     "gradient_rows",
     "make_grader",

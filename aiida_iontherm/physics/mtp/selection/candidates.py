@@ -98,6 +98,51 @@ def select_configurations(
     )
 
 
+def grade_choice(
+    candidates: Sequence[npt.ArrayLike],
+    active_set: ActiveSet,
+    chosen: Sequence[int],
+    *,
+    threshold_select: float = 3.0,
+    limit: int | None = None,
+) -> Selection:
+    """Grade candidates before and after some of them are known that were chosen elsewhere.
+
+    Parameters
+    ----------
+    candidates, active_set, threshold_select
+        As in `select_configurations`.
+    chosen : sequence of int
+        Positions of the candidates that were chosen.
+    limit : int, optional
+        Only so many of them are taken, those of the highest grades first.
+
+    Raises
+    ------
+    ValueError
+        If a position is none of the candidates', or rows of a candidate are not finite or not of this potential.
+    """
+    matrices = [np.asarray(rows, dtype=float) for rows in candidates]
+    if any(not 0 <= index < len(matrices) for index in chosen):
+        raise ValueError(f"the choice names a candidate beyond the {len(matrices)} there are: {list(chosen)}")
+    before = np.array([_grade(active_set, rows, index) for index, rows in enumerate(matrices)])
+    kept = sorted(set(chosen), key=lambda index: (-before[index], index))[:limit]
+    known = int(active_set.origins[:, 0].max(initial=-1)) + 1
+    current = active_set
+    for index in kept:
+        rows = matrices[index]
+        origins = np.column_stack([np.full(len(rows), known + index), np.arange(len(rows))])
+        current = update(current, rows, origins)
+    after = np.array([_grade(current, rows, index) for index, rows in enumerate(matrices)])
+    return Selection(
+        indices=tuple(sorted(kept)),
+        before=before,
+        after=after,
+        active_set=current,
+        complete=bool(after.max(initial=0.0) <= threshold_select),
+    )
+
+
 def _grade(active_set: ActiveSet, rows: Array, index: int) -> float:
     try:
         return float(grades(active_set, rows).max(initial=0.0))

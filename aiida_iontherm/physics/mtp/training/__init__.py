@@ -4,9 +4,10 @@ For given radial functions the energy is linear in all other coefficients, so th
 and a search by Levenberg and Marquardt's method is made for the radial coefficients alone. The way through the package:
 `fit.train` reads and checks the data (`configuration`, `checks`, `ranges`, `split`), sets up the `loss` as a function
 of the radial coefficients (`projection`, on `least_squares` and `gauge`) and searches (`search`, `marquardt`, `state`);
-`errors` and `curve` tell how good the outcome is.
+`errors` and `curve` tell how good the outcome is, `assess` how good that of another program is.
 """
 
+from aiida_iontherm.physics.mtp.training.assess import Parts, assess, part_configurations
 from aiida_iontherm.physics.mtp.training.configuration import Configuration
 from aiida_iontherm.physics.mtp.training.curve import LearningPoint, learning_curve
 from aiida_iontherm.physics.mtp.training.errors import Errors, evaluate_errors
@@ -19,9 +20,12 @@ __all__ = [
     "Configuration",
     "Errors",
     "LearningPoint",
+    "Parts",
     "Training",
     "TrainingState",
+    "assess",
     "evaluate_errors",
     "learning_curve",
+    "part_configurations",
     "train",
 ]
