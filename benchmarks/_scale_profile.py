@@ -56,14 +56,13 @@ def compound(index: int) -> Atoms:
 
 
 def load_or_make(folder: Path, postgres: str | None, slurm: bool) -> None:
-    """Load the profile in `folder`, made where it is missing; caching is off, for every job shall run."""
+    """Load the profile in `folder`, made where it is missing; no two compounds are alike, so the cache serves none."""
     from aiida.manage.configuration import get_config
     from aiida.orm import Computer, InstalledCode, load_code
 
     if not ensure_profile(PROFILE, postgres, rabbitmq=postgres is not None):
         return
     config = get_config()
-    config.set_option("caching.enabled_for", [], scope=PROFILE)
     config.set_option("daemon.worker_process_slots", 100, scope=PROFILE)
     config.store()
     ensure_computer(folder / "jobs")
@@ -119,6 +118,7 @@ class Chain(NamedTuple):
     exit_message: str | None
     exception: str | None
     seconds: float
+    tries: int
 
     @property
     def finished(self) -> bool:
@@ -132,7 +132,7 @@ class Chain(NamedTuple):
 
 
 def chains() -> list[Chain]:
-    """Return all compounds that were submitted."""
+    """Return all compounds that were submitted, each with its last chain."""
     from aiida.orm import QueryBuilder
 
     from aiida_iontherm.workchains.material import MaterialWorkChain
@@ -143,10 +143,12 @@ def chains() -> list[Chain]:
         filters={"label": {"like": "compound %"}},
         project=["label", "id", *(f"attributes.{key}" for key in keys), "ctime", "mtime"],
     )
-    return sorted(
-        Chain(int(label.split()[1]), pk, *rest, (mtime - ctime).total_seconds())
-        for label, pk, *rest, ctime, mtime in query.all()
-    )
+    found: dict[int, Chain] = {}
+    for label, pk, *rest, ctime, mtime in sorted(query.all(), key=lambda row: row[1]):
+        index = int(label.split()[1])
+        tries = found[index].tries + 1 if index in found else 1
+        found[index] = Chain(index, pk, *rest, (mtime - ctime).total_seconds(), tries)
+    return [found[index] for index in sorted(found)]
 
 
 def not_ended() -> dict[int, tuple[str, str, bool]]:

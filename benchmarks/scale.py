@@ -30,6 +30,8 @@ SAMPLE_SECONDS = 5.0
 STALL_SECONDS = 240.0
 """When nothing changed in the database for so long, what still waits was lost: AiiDA retries after 160 s at most."""
 
+MOST_TRIES = 3
+
 
 def main() -> None:
     """Run what is missing and print the table."""
@@ -95,6 +97,8 @@ class ScaleRun:
         while True:
             self.sample()
             chains = self.database.chains()
+            if self.submit_again(chains):
+                continue
             ended = sum(chain.ended for chain in chains)
             if ended == self.options.count:
                 return
@@ -117,6 +121,15 @@ class ScaleRun:
         if self.record["alone"] is None:
             in_tasks = self.database.task_seconds(first.pk)
             self.record["alone"] = {"wall": first.seconds, "tasks": in_tasks, "until": self.record["seconds"]}
+
+    def submit_again(self, chains: list[Any]) -> bool:
+        """Submit once more what did not survive, as a user would: what was finished comes from the cache."""
+        failed = [chain for chain in chains if chain.ended and not chain.finished and chain.tries < MOST_TRIES]
+        for chain in failed:
+            reason = chain.exit_message or (chain.exception or chain.state).strip().splitlines()[-1]
+            self.note("submitted again", f"{self.database.LABEL.format(chain.index)}, which {chain.state}: {reason}")
+            self.database.submit_compound(chain.index, self.options.slurm, self.potential())
+        return bool(failed)
 
     def potential(self) -> Any:
         """Return the potential that the first compound trained, for a light run."""
@@ -222,6 +235,7 @@ class ScaleRun:
         return {
             "finished": sum(chain.finished for chain in chains),
             "submitted": len(chains),
+            "submitted_again": sum(chain.tries > 1 for chain in chains),
             "failed": {
                 f"{self.database.LABEL.format(chain.index)} <{chain.pk}> {chain.state} [{chain.exit_status}]": (
                     chain.exit_message or (chain.exception or "").strip().splitlines()[-1:]
@@ -276,6 +290,7 @@ class ScaleRun:
         )
         rows = [
             ["compounds finished", f"{result['finished']} of {self.options.count}"],
+            ["of them submitted again", str(result["submitted_again"])],
             ["processes lost and repaired", str(len(result["lost"]))],
             ["hours", f"{result['hours']:.2f}"],
             ["compounds an hour", f"{result['compounds_per_hour']:.1f}"],

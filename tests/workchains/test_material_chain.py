@@ -168,6 +168,38 @@ def test_force_constants_are_borrowed_from_the_nearest_temperature(process):
     assert "ions hop" in inputs["caveat"].value
 
 
+def test_linewidths_of_shengbte(process, task_code):
+    """One mesh, its code and its settings; without them phono3py on two meshes."""
+    for label in ("T200", "T300", "T412_5"):
+        process.ctx[f"fit_{label}"] = good(force_constants=label, output_parameters={})
+    process.inspect_force_constants()
+    process.run_conductivity()
+    _, own = process.submitted[-1]
+    assert "coarse_mesh" in own["settings"].get_dict()
+    assert "shengbte" not in own
+    process.ctx.settings["conductivity"] |= {
+        "program": "shengbte",
+        "code": task_code.full_label,
+        "shengbte": {"four_phonon": True},
+    }
+    process.run_conductivity()
+    _, inputs = process.submitted[-1]
+    assert "coarse_mesh" not in inputs["settings"].get_dict()
+    assert inputs["shengbte"]["code"].pk == task_code.pk
+    assert inputs["shengbte"]["parameters"].get_dict() == {"four_phonon": True}
+
+
+def test_ions_alone_need_no_phonons(process):
+    process.ctx.settings["goal"] = "diffusivity"
+    assert not process.wants_conductivity()
+    process.ctx.diffusion_chain = namedtuple("Chain", "outputs")({})
+    results = []
+    process.out = lambda name, node: results.append((name, node))
+    assert process.analyse() is None
+    assert [name for name, _ in results] == ["result"]
+    assert results[0][1].quantities == []
+
+
 def test_no_force_constants_at_all_is_a_warning_with_results(process):
     for label in ("T200", "T300", "T412_5"):
         process.ctx[f"fit_{label}"] = failed("ions hop")
