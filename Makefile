@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# One more than two cores: tests of work chains wait for a quarter of their time.
+TEST_PROCESSES ?= 3
 NATIVE := $(shell find native -path native/lammps -prune -o -name '*.[ch]pp' -print -o -name '*.cmake' -print -o -name CMakeLists.txt -print)
 
 .PHONY: demo test lint docs native programs lammps-plugin task-wheel bench clean
@@ -11,7 +13,7 @@ demo: $(VENV)/.demo
 	$(BIN)/iontherm run CsCu2I3 --protocol demo
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --durations=40
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadscope --no-loadscope-reorder --durations=40
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
