@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -9,6 +10,7 @@ from ase import Atoms
 from pydantic import Field, PositiveInt
 
 from aiida_iontherm.physics.dynamics import CompiledDynamics, MdSettings, UnstableRunError
+from aiida_iontherm.physics.dynamics.blocks import BlockedRun
 from aiida_iontherm.physics.dynamics.settings import HeatExchangeSettings
 from aiida_iontherm.physics.heat import nemd_quantity
 from aiida_iontherm.physics.heat.nemd import LEAST_BLOCKS, LEAST_SLABS
@@ -70,17 +72,16 @@ def run(task: Task, task_input: Input) -> dict[str, Any]:
     so that no plane of atoms lies at the face of a slab.
     """
     try:
-        supercell, potential, settings, exchange = _prepare(task, task_input)
+        supercell, potential, settings, exchange = prepare(task.folder, task_input)
         dynamics = CompiledDynamics(supercell, potential, settings, np.empty(0, dtype=np.int64))
     except ValueError as error:
         raise InputError(str(error)) from error
-    profile_mb = (settings.blocks - settings.equilibration_blocks) * exchange.slabs * 4 * 8 / 1e6
-    what = f"NEMD {task_input.temperature:g} K, {len(supercell)} atoms"
+    what = doing(task_input, supercell)
     saved = task.checkpoint()
     if saved is not None:
         dynamics.restore(*saved)
     else:
-        task.progress(what, 0, settings.blocks, profile_mb=profile_mb)
+        task.progress(what, 0, settings.blocks, profile_mb=profile_mb(settings, exchange))
     while not dynamics.finished:
         try:
             dynamics.run_block()
@@ -95,10 +96,33 @@ def run(task: Task, task_input: Input) -> dict[str, Any]:
         task.progress(what, dynamics.block, settings.blocks, temperature=dynamics.temperature)
         if not dynamics.finished:
             task.step(dynamics.state)
-    stored = dynamics.observables()
+    return write_results(task, task_input, dynamics, exchange)
+
+
+def doing(task_input: Input, supercell: Atoms) -> str:
+    """Return what the lines of progress say."""
+    return f"NEMD {task_input.temperature:g} K, {len(supercell)} atoms"
+
+
+def profile_mb(settings: MdSettings, exchange: HeatExchangeSettings) -> float:
+    """Return how large the profile gets."""
+    return (settings.blocks - settings.equilibration_blocks) * exchange.slabs * 4 * 8 / 1e6
+
+
+def write_results(
+    task: Task, task_input: Input, dynamics: BlockedRun, exchange: HeatExchangeSettings
+) -> dict[str, Any]:
+    """Write the profile of a finished run, and return its analysis.
+
+    Raises
+    ------
+    PhysicsError
+        If there is none.
+    """
+    settings, stored, atoms = dynamics.settings, dynamics.observables(), len(dynamics.atoms)
     measured = HeatExchangeRun(
         profile=stored["profile"],
-        cell=supercell.cell.array,
+        cell=dynamics.atoms.cell.array,
         axis=exchange.axis,
         power_ev_per_ps=exchange.power_ev_per_ps,
         block_ps=settings.block_steps * settings.timestep_fs / 1000,
@@ -110,9 +134,9 @@ def run(task: Task, task_input: Input) -> dict[str, Any]:
     except ValueError as error:
         raise PhysicsError(str(error)) from error
     produced = stored["thermo"][settings.equilibration_blocks :]
-    drift = 1000 * np.polyfit(produced[:, 0], produced[:, 3], 1)[0] / len(supercell)
+    drift = 1000 * np.polyfit(produced[:, 0], produced[:, 3], 1)[0] / atoms
     return {
-        "atoms": len(supercell),
+        "atoms": atoms,
         "steps": dynamics.steps,
         "slabs": exchange.slabs,
         "axis": task_input.axis,
@@ -120,7 +144,7 @@ def run(task: Task, task_input: Input) -> dict[str, Any]:
         "production_ps": len(produced) * measured.block_ps,
         "energy_drift_ev_per_atom_ns": float(drift),
         "profile_blocks": len(measured.profile),
-        "profile_mb": profile_mb,
+        "profile_mb": profile_mb(settings, exchange),
         **figures(result),
         "quantities": [nemd_quantity(result, task_input.axis, task_input.target_error).to_dict()],
     }
@@ -147,10 +171,16 @@ def choose_slabs(repeats: int, atoms: int) -> int:
     return max(whole) if whole else min(parts) if parts else max(numbers)
 
 
-def _prepare(task: Task, task_input: Input) -> tuple[Atoms, MomentTensorPotential, MdSettings, HeatExchangeSettings]:
-    """Supercell, potential and plan of the run, all checked."""
-    potential = MomentTensorPotential.read(task.folder / task_input.potential, task_input.species)
-    cell = read_structures(task.folder / task_input.structure)[0]
+def prepare(folder: Path, task_input: Input) -> tuple[Atoms, MomentTensorPotential, MdSettings, HeatExchangeSettings]:
+    """Return supercell, potential and plan of the run, all checked.
+
+    Raises
+    ------
+    ValueError
+        If they do not fit.
+    """
+    potential = MomentTensorPotential.read(folder / task_input.potential, task_input.species)
+    cell = read_structures(folder / task_input.structure)[0]
     potential.check_species(cell.get_chemical_symbols())
     supercell = cell * task_input.supercell
     axis = AXES.index(task_input.axis)

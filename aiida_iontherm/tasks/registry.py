@@ -7,6 +7,10 @@ TASKS = {
     "md": ("aiida_iontherm.tasks.md", "molecular dynamics with observables reduced on the fly"),
     "lammps-md": ("aiida_iontherm.tasks.lammps_md", "the same by LAMMPS: writes its input, then reduces its output"),
     "nemd": ("aiida_iontherm.tasks.nemd", "thermal conductivity of a cell of one length by heat exchange"),
+    "lammps-nemd": (
+        "aiida_iontherm.tasks.lammps_nemd",
+        "the same by LAMMPS: writes its input, then reduces its output",
+    ),
     "select": ("aiida_iontherm.tasks.select", "choose the configurations of exploration runs to label"),
     "force-constants": ("aiida_iontherm.tasks.force_constants", "effective force constants from MD snapshots"),
     "lattice-conductivity": (

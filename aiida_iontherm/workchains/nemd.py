@@ -9,39 +9,42 @@ from aiida.orm import ArrayData, Dict, StructureData
 
 from aiida_iontherm.calculations.base import also_validate
 from aiida_iontherm.calculations.functions import collect_results
+from aiida_iontherm.calculations.lammps_nemd import LammpsNemdCalculation
 from aiida_iontherm.calculations.nemd import NemdCalculation, extrapolate_nemd
 from aiida_iontherm.data import PotentialData, ResultData
+from aiida_iontherm.tasks.lammps_files.limits import exchange_not_by_lammps
 from aiida_iontherm.tasks.nemd_files import supercell_of
-from aiida_iontherm.workchains.base import Chain, TaskWorkChain
+from aiida_iontherm.workchains.base import Chain
+from aiida_iontherm.workchains.dynamics import ProgramWorkChain, program_problem
 
 TARGET_ERROR = 0.1
 
 
-class NemdLengthWorkChain(TaskWorkChain):
+def _validate_settings(node: Dict, _port: Any) -> str | None:
+    return program_problem(node.get_dict(), exchange_not_by_lammps, where="")
+
+
+class NemdLengthWorkChain(ProgramWorkChain):
     """Heat exchange in a cell of one length, continued over wall-time limits."""
 
     _process_class = NemdCalculation
+    _lammps_class = LammpsNemdCalculation
 
     @classmethod
     def define(cls, spec: ProcessSpec) -> None:
-        """Declare the inputs."""
+        """Say what the settings are."""
         super().define(spec)
-        spec.input("structure", valid_type=StructureData, help="Unit cell.")
-        spec.input("potential", valid_type=PotentialData, help="Potential to move the atoms with.")
-        spec.input("settings", valid_type=Dict, help="Settings of the task `nemd`: supercell, temperature (K), power.")
-
-    def setup(self) -> None:
-        """Hand the settings to the job."""
-        super().setup()
-        self.start(self.inputs.settings.get_dict(), structure=self.inputs.structure, potential=self.inputs.potential)
+        spec.inputs["settings"].validator = _validate_settings
+        spec.inputs["settings"].help = (
+            "Settings of the task `nemd`: supercell, temperature (K), power. With `program` lammps LAMMPS moves the "
+            "atoms, by its `code` and the section `lammps`."
+        )
 
 
 def _validate_inputs(value: Any, _context: Any) -> str | None:
     if "settings" not in value:
         return None
     settings = value["settings"].get_dict()
-    if settings.get("program", "native") != "native":
-        return f"heat exchange runs are made by this package, not by {settings['program']}: leave out program"
     missing = [name for name in ("lengths", "cross_section", "temperature") if name not in settings]
     if missing:
         return f"settings need {', '.join(missing)}"
@@ -52,7 +55,7 @@ def _validate_inputs(value: Any, _context: Any) -> str | None:
         return f"lengths are different positive numbers of cells, not {lengths}"
     if len(across) != 2 or min(across) < 1:
         return f"cross_section is two positive numbers of cells, not {across}"
-    return None
+    return program_problem(settings, exchange_not_by_lammps, where="")
 
 
 class NemdWorkChain(Chain):
@@ -68,7 +71,7 @@ class NemdWorkChain(Chain):
             "settings",
             valid_type=Dict,
             help="Settings of the task `nemd`, but for the supercell: `lengths` (cells along the axis, of the whole "
-            "period) and `cross_section` (cells across) stand for it.",
+            "period) and `cross_section` (cells across) stand for it; program, code and lammps as `dynamics` has them.",
         )
         also_validate(spec, _validate_inputs)
         spec.outline(cls.run_lengths, cls.inspect_lengths, cls.extrapolate)

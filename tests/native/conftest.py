@@ -1,8 +1,10 @@
 """The pair style, compiled from the sources at hand, and LAMMPS to run it."""
 
+import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -10,8 +12,13 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+import ase.io
 import numpy as np
 import pytest
+
+from aiida_iontherm.tasks.contract import EXIT_INTERRUPTED, run_task
+from aiida_iontherm.tasks.lammps_files.section import LammpsSection
+from aiida_iontherm.tasks.registry import TASKS
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.prefix) / "bin"
@@ -130,3 +137,68 @@ def lammps(tmp_path, plugin, installed_lammps) -> Lammps:
 @pytest.fixture
 def lammps_in(plugin, installed_lammps) -> Callable[[Path], Lammps]:
     return lambda folder: Lammps(folder, plugin, installed_lammps)
+
+
+@pytest.fixture(autouse=True)
+def signal_handlers():
+    """Tasks run in this process leave their signal handlers behind; pytest needs its own."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+class Work:
+    """A folder, the task in it, and LAMMPS beside it."""
+
+    def __init__(self, path, name, lammps, plugin, atoms, potential, task_input):
+        path.mkdir()
+        self.path, self._name, self._lammps = path, name, lammps
+        self.section = {"plugin": str(plugin)} | task_input.pop("lammps", {})
+        self.give(task_input | {"lammps": self.section})
+        ase.io.write(path / "structure.extxyz", atoms, format="extxyz")
+        potential.write(path / "potential.mtp")
+
+    def give(self, task_input):
+        (self.path / "input.json").write_text(json.dumps(task_input))
+
+    def task(self, name=None):
+        name = name or self._name
+        return run_task(name, TASKS[name][0], self.path)
+
+    def lammps(self, ranks=1):
+        return self._lammps.start(LammpsSection.model_validate(self.section).command_line(), ranks)
+
+    def run(self, ranks=1):
+        """Task, LAMMPS, task."""
+        assert self.task() == EXIT_INTERRUPTED, self.output
+        done = self.lammps(ranks)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return self.task()
+
+    def stop_after_each_block(self):
+        script = self.path / "in.lammps"
+        lines = script.read_text().splitlines()
+        clocks = [n for n, line in enumerate(lines) if "${clock}" in line]
+        assert clocks
+        for n in clocks:
+            lines[n] = """  \"\"\"if '${clock} > 0' then quit\"\"\" &"""
+        script.write_text("\n".join(lines) + "\n")
+
+    @property
+    def output(self):
+        return json.loads((self.path / "output.json").read_text())
+
+    def arrays(self, name):
+        with np.load(self.path / name, allow_pickle=False) as archive:
+            return {key: archive[key] for key in archive.files}
+
+
+@pytest.fixture
+def make_work(tmp_path, plugin, lammps_in) -> Callable[..., Work]:
+    """Make the folder of a task from its name, the cell, the potential and the input, with the plugin put in."""
+
+    def make(name, task, atoms, potential, task_input):
+        return Work(tmp_path / name, task, lammps_in(tmp_path / name), plugin, atoms, potential, task_input)
+
+    return make

@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from aiida.orm import Computer, Dict, InstalledCode, StructureData
+from pair_argon import argon, pair_argon
 from soft_crystal import SPECIES, cubic_crystal, soft_potential
 
 from aiida_iontherm.data import PotentialData
 from aiida_iontherm.workchains.dynamics import DynamicsWorkChain, program_problem
 from aiida_iontherm.workchains.green_kubo import GreenKuboWorkChain
+from aiida_iontherm.workchains.nemd import NemdWorkChain
 
 RANKS = 2
 
@@ -111,6 +113,42 @@ def test_conductivity_of_a_thousand_atoms_on_two_ranks(run_process, tasks, lmp, 
         assert (its.name, its.direction, its.converged) == (mine.name, mine.direction, mine.converged)
         # What is left of the difference where parts of the currents cancel.
         assert its.value == pytest.approx(mine.value, rel=1e-3), mine.name
+
+
+NEMD = {
+    "lengths": [12],
+    "cross_section": [2, 2],
+    "temperature": 30.0,
+    "timestep_fs": 10.0,
+    "equilibration_ps": 0.0,
+    "production_ps": 4.0,
+    "profile_interval_fs": 100.0,
+    "power_ev_per_ps": 0.02,
+}
+
+
+@pytest.mark.slow
+def test_heat_exchange(run_process, tasks, lmp, plugin, tmp_path):
+    """From the same start velocities, for so short a time that both programs follow the same atoms."""
+    pair_argon().write(tmp_path / "ar.mtp")
+    pairs = PotentialData(tmp_path / "ar.mtp", species=["Ar"])
+    inputs = {"code": tasks, "structure": StructureData(ase=argon()), "potential": pairs}
+    ours = run_process(NemdWorkChain, settings=Dict(NEMD), **inputs)
+    by_lammps = {"program": "lammps", "code": lmp.full_label, "lammps": {"plugin": str(plugin)}}
+    theirs = run_process(NemdWorkChain, settings=Dict(NEMD | by_lammps), **inputs)
+    assert ours.is_finished_ok, ours.exit_message
+    assert theirs.is_finished_ok, theirs.exit_message
+    jobs = [node for node in theirs.called_descendants if node.process_label == "LammpsNemdCalculation"]
+    (script,) = (job.outputs.retrieved.base.repository.get_object_content("in.lammps") for job in jobs)
+    assert "fix heat free ehex 1 0.02 region hot" in script
+    expected, found = (node.outputs.profiles.length_12.get_array("profile")[..., 1] for node in (ours, theirs))
+    # See tests/native/test_lammps_nemd.py, with twice the timestep and so twice the heat of half a step.
+    np.testing.assert_allclose(found, expected, atol=4e-4, rtol=0)
+    assert theirs.outputs.figures.length_12["program"].startswith("LAMMPS ")
+    pairs = list(zip(ours.outputs.result.quantities, theirs.outputs.result.quantities, strict=True))
+    assert [mine.name for mine, _ in pairs].count("kappa_nemd_finite") == 1
+    for mine, its in pairs:
+        assert (its.name, its.direction, its.converged) == (mine.name, mine.direction, mine.converged)
 
 
 @pytest.fixture

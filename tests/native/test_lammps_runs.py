@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import signal
 
 import ase.io
 import numpy as np
@@ -11,9 +10,7 @@ import pytest
 from ase import Atoms, units
 from soft_crystal import SPECIES, cubic_crystal, skew_crystal, soft_potential
 
-from aiida_iontherm.tasks.contract import EXIT_CRASH, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_OK, EXIT_PHYSICS, run_task
-from aiida_iontherm.tasks.lammps_files.section import LammpsSection
-from aiida_iontherm.tasks.registry import TASKS
+from aiida_iontherm.tasks.contract import EXIT_CRASH, EXIT_INPUT, EXIT_INTERRUPTED, EXIT_OK, EXIT_PHYSICS
 
 MD = {
     "potential": "potential.mtp",
@@ -39,71 +36,17 @@ EVERYTHING = {
 POTENTIAL = soft_potential()
 
 
-@pytest.fixture(autouse=True)
-def signal_handlers():
-    """Tasks run in this process leave their signal handlers behind; pytest needs its own."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
-class Work:
-    """A folder, the task in it, and LAMMPS beside it."""
-
-    def __init__(self, path, lammps, plugin, atoms, task_input):
-        path.mkdir()
-        self.path, self._lammps = path, lammps
-        self.section = {"plugin": str(plugin)} | task_input.pop("lammps", {})
-        self.give(task_input | {"lammps": self.section})
-        ase.io.write(path / "structure.extxyz", atoms, format="extxyz")
-        POTENTIAL.write(path / "potential.mtp")
-
-    def give(self, task_input):
-        (self.path / "input.json").write_text(json.dumps(task_input))
-
-    def task(self, name="lammps-md"):
-        return run_task(name, TASKS[name][0], self.path)
-
-    def lammps(self, ranks=1):
-        return self._lammps.start(LammpsSection.model_validate(self.section).command_line(), ranks)
-
-    def run(self, ranks=1):
-        """Task, LAMMPS, task."""
-        assert self.task() == EXIT_INTERRUPTED, self.output
-        done = self.lammps(ranks)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return self.task()
-
-    def stop_after_each_block(self):
-        script = self.path / "in.lammps"
-        lines = script.read_text().splitlines()
-        clocks = [n for n, line in enumerate(lines) if "${clock}" in line]
-        assert clocks
-        for n in clocks:
-            lines[n] = """  \"\"\"if '${clock} > 0' then quit\"\"\" &"""
-        script.write_text("\n".join(lines) + "\n")
-
-    @property
-    def output(self):
-        return json.loads((self.path / "output.json").read_text())
-
-    def arrays(self, name):
-        with np.load(self.path / name, allow_pickle=False) as archive:
-            return {key: archive[key] for key in archive.files}
-
-
 @pytest.fixture
-def work(tmp_path, plugin, lammps_in):
+def work(make_work):
     def make(name, atoms=None, **changes):
         atoms = cubic_crystal() if atoms is None else atoms
-        return Work(tmp_path / name, lammps_in(tmp_path / name), plugin, atoms, MD | changes)
+        return make_work(name, "lammps-md", atoms, POTENTIAL, MD | changes)
 
     return make
 
 
 @pytest.fixture
-def go_on(tmp_path, work):
+def go_on(work):
     """A folder that goes on with the run of another, linked as the work chain does it."""
 
     def make(name, before, **changes):

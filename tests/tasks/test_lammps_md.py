@@ -54,6 +54,7 @@ def script(place=0, energy_sum=0.0, seconds=None, frozen=(), **changes):
             species=tuple(SPECIES),
             present=("Cu", "I"),
             frozen=frozen,
+            box=np.diag([17.1, 17.1, 17.1]),
             begin=Place.at(place, settings),
             energy_sum=energy_sum,
             seconds=seconds,

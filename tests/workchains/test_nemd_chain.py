@@ -7,6 +7,7 @@ from aiida.orm import Dict, StructureData
 from aiida.plugins import CalculationFactory, ParserFactory, WorkflowFactory
 from pair_argon import argon, pair_argon
 
+from aiida_iontherm.calculations.lammps_nemd import LammpsNemdCalculation, LammpsNemdParser
 from aiida_iontherm.calculations.nemd import NemdCalculation, NemdParser, extrapolate_nemd
 from aiida_iontherm.data import PotentialData
 from aiida_iontherm.tasks.nemd import Input
@@ -38,6 +39,8 @@ def test_entry_points():
     assert CalculationFactory("iontherm.nemd") is NemdCalculation
     assert CalculationFactory("iontherm.extrapolate_nemd") is extrapolate_nemd
     assert ParserFactory("iontherm.nemd") is NemdParser
+    assert CalculationFactory("iontherm.lammps_nemd") is LammpsNemdCalculation
+    assert ParserFactory("iontherm.lammps_nemd") is LammpsNemdParser
     assert WorkflowFactory("iontherm.nemd") is NemdWorkChain
     assert WorkflowFactory("iontherm.nemd_length") is NemdLengthWorkChain
     for chain in (NemdWorkChain, NemdLengthWorkChain):
@@ -52,7 +55,10 @@ def test_entry_points():
         ({"cross_section": [2]}, "cross_section is two positive numbers"),
         ({"supercell": [12, 2, 2]}, "instead of the supercell"),
         ({"temperature": None}, "settings need temperature"),
-        ({"program": "lammps"}, "made by this package, not by lammps"),
+        ({"program": "gromacs"}, "there is no program gromacs"),
+        ({"program": "lammps"}, "name its code, code: LABEL@COMPUTER"),
+        ({"program": "lammps", "code": "lmp@nowhere", "lammps": {"pair": "mlip-3"}}, "no centroid virials"),
+        ({"code": "lmp@nowhere"}, "^[^.]*code: lmp@nowhere is for `program: lammps`, leave it out"),
     ],
 )
 def test_wrong_settings(change, words, make_process, crystal, pairs):

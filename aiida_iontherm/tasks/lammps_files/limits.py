@@ -1,4 +1,4 @@
-"""What of the task ``md`` LAMMPS is not asked here, said before anything is computed."""
+"""What of the tasks ``md`` and ``nemd`` LAMMPS is not asked here, said before anything is computed."""
 
 from __future__ import annotations
 
@@ -27,9 +27,20 @@ def not_by_lammps(settings: Mapping[str, Any], section: LammpsSection) -> str | 
         return "grade_interval: frames are graded with program = native; take it, or set grade_interval to 0"
     if settings.get("framework") == "rigid-polyanions":
         return "framework: rigid polyanions are moved with program = native, not by LAMMPS"
-    if settings.get("current_interval_fs") and not section.gives_heat_current:
-        return (
-            f"current_interval_fs: the pair style of {section.pair} tells LAMMPS no centroid virials, and without them "
-            "terms of the heat current are missing; take lammps.pair = iontherm, which reads the same potential"
-        )
+    if settings.get("current_interval_fs"):
+        return _no_heat_current("current_interval_fs", section)
     return None
+
+
+def exchange_not_by_lammps(_settings: Mapping[str, Any], section: LammpsSection) -> str | None:
+    """Say the same for the task ``nemd``, whose result is checked by the heat current between the reservoirs."""
+    return _no_heat_current("lammps.pair", section)
+
+
+def _no_heat_current(key: str, section: LammpsSection) -> str | None:
+    if section.gives_heat_current:
+        return None
+    return (
+        f"{key}: the pair style of {section.pair} tells LAMMPS no centroid virials, and without them terms of the heat "
+        "current are missing; take lammps.pair = iontherm, which reads the same potential"
+    )

@@ -29,6 +29,13 @@ WRONG_INPUT = (
 """Errors of a build that lacks what is asked of it."""
 
 
+EMPTIED = ("Fix ehex kinetic energy went negative", "Fix ehex error mass of region")
+"""Errors of a reservoir that has not the heat, or the atoms, that are asked of it."""
+
+NOT_BUILT = "which is not enabled in this LAMMPS binary"
+"""In errors about styles of a package that a build has not."""
+
+
 def error_in(path: Path) -> str | None:
     """Return the error that ended a run of LAMMPS, in one line, if its log tells one."""
     if not path.is_file():

@@ -14,6 +14,7 @@ from aiida_iontherm.physics.dynamics.reducers import Reducer
 from aiida_iontherm.tasks.lammps_files.axes import LammpsAxes
 from aiida_iontherm.tasks.lammps_files.data import ANGSTROM_PER_PS
 from aiida_iontherm.tasks.lammps_files.dumps import DumpFile, DumpFrame
+from aiida_iontherm.tasks.lammps_files.heat_exchange import VALUES
 from aiida_iontherm.tasks.lammps_files.layout import (
     COLUMNS,
     PRODUCTION,
@@ -22,7 +23,7 @@ from aiida_iontherm.tasks.lammps_files.layout import (
     last_restart,
     series_name,
 )
-from aiida_iontherm.tasks.lammps_files.series import SeriesFile
+from aiida_iontherm.tasks.lammps_files.series import ProfileFile, SeriesFile
 
 PRESSURE = 1.6021765e6
 """bar in an eV/Angstrom^3, as units metal of LAMMPS have it."""
@@ -67,7 +68,7 @@ class RecordedRun(BlockedRun):
         reducers: Mapping[str, Reducer] | None = None,
         discard: Collection[str] = (),
     ) -> None:
-        currents = (settings.current_stride, (len(species), 3))
+        currents, exchange = (settings.current_stride, (len(species), 3)), settings.heat_exchange
         super().__init__(
             atoms,
             settings,
@@ -81,6 +82,7 @@ class RecordedRun(BlockedRun):
                 "heat_virial": currents,
                 "heat_convective": currents,
                 "mass_currents": currents,
+                **({} if exchange is None else {"profile": (settings.block_steps, (exchange.slabs, len(VALUES)))}),
             },
         )
         self.atoms.set_constraint()
@@ -164,6 +166,8 @@ class RecordedRun(BlockedRun):
             self._record.extend("cells", axes.back(_cells(sides)))
         if settings.current_stride:
             self._store_currents(before, after)
+        if settings.heat_exchange is not None:
+            self._store_profile(settings.heat_exchange.slabs, before, after)
 
     def _store_currents(self, before: int, after: int) -> None:
         """Split what ``compute heat/flux`` says: in all, convective; and sums of velocities into momenta."""
@@ -173,6 +177,15 @@ class RecordedRun(BlockedRun):
         self._record.extend("heat_virial", whole - convective)
         self._record.extend("heat_convective", convective)
         self._record.extend("mass_currents", velocity * self._masses_of_species[:, None])
+
+    def _store_profile(self, slabs: int, before: int, after: int) -> None:
+        """Virials come in bar Angstrom^3."""
+        name = series_name(PRODUCTION, "profile")
+        if name not in self._series:
+            self._series[name] = ProfileFile(self._path(name), slabs, len(VALUES))
+        tables = self._series[name].between(before, after)
+        _check_complete(name, len(tables), before, after, self.settings.block_steps)
+        self._record.extend("profile", tables / [1.0, 1.0, PRESSURE, 1.0])
 
     def _frames(self, phase: str, what: str, before: int, after: int, stride: int) -> list[DumpFrame]:
         name = dump_name(phase, what)

@@ -1,4 +1,4 @@
-"""The input script of LAMMPS for a run of the task ``md``.
+"""The input script of LAMMPS for a run of the task ``md`` or ``nemd``.
 
 Time goes by blocks, as in the compiled loop: behind each the script writes the state and a line of progress, and looks
 at the clock. Dumps and series have the strides of the task.
@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from aiida_iontherm.physics.dynamics import MdSettings
 from aiida_iontherm.physics.dynamics.blocks import RUNAWAY_FACTOR
+from aiida_iontherm.tasks.lammps_files.heat_exchange import profile, reservoirs
 from aiida_iontherm.tasks.lammps_files.layout import (
     COLUMNS,
     DATA,
@@ -43,7 +45,7 @@ PARTIAL, CLOCK = "partial.restart", "clock.dat"
 CELL_SERIES = ("lx", "ly", "lz", "xy", "xz", "yz")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class ScriptInput:
     """What a script is written from.
 
@@ -57,6 +59,8 @@ class ScriptInput:
         Those of them in the crystal, in the same order.
     frozen : tuple of int
         Indices of held atoms, from 0.
+    box : float array [3, 3]
+        Cell at the start, in the axes of LAMMPS.
     begin : Place
     energy_sum : float
         Of the total energies at the ends of blocks in the second half of the equilibration, as far as they are behind.
@@ -71,6 +75,7 @@ class ScriptInput:
     species: tuple[str, ...]
     present: tuple[str, ...]
     frozen: tuple[int, ...]
+    box: npt.NDArray[np.float64]
     begin: Place
     energy_sum: float
     seconds: float | None
@@ -205,12 +210,15 @@ def _production(run: ScriptInput) -> list[str]:
         "",
         f"# {PRODUCTION}, {settings.ensemble}",
         *_bath(run, PRODUCTION, settings.thermostat if settings.ensemble != "nve" else None),
+        *(reservoirs(settings.heat_exchange, run.box) if settings.heat_exchange else []),
         *_watched(run, PRODUCTION),
         *_dump("positions", settings.position_stride, PRODUCTION),
         *_dump("velocities", settings.velocity_stride, PRODUCTION),
         *_dump("snapshots", settings.snapshot_stride, PRODUCTION),
         *_cells(settings),
+        *_energies_of_atoms(settings),
         *_currents(run),
+        *_profile(run),
         *_advance(run, PRODUCTION, []),
     ]
 
@@ -285,17 +293,23 @@ def _cells(settings: MdSettings) -> list[str]:
     ]
 
 
+def _energies_of_atoms(settings: MdSettings) -> list[str]:
+    """Energies and virials of atoms, of which heat currents are made."""
+    if not settings.current_stride and settings.heat_exchange is None:
+        return []
+    return [
+        "compute ke all ke/atom",
+        "compute pe all pe/atom",
+        "compute stress all centroid/stress/atom NULL virial",
+    ]
+
+
 def _currents(run: ScriptInput) -> list[str]:
     """Heat current, in all and its convective part, and sum of the velocities, of each species."""
     if not run.settings.current_stride:
         return []
     types = {symbol: n for n, symbol in enumerate(run.species, start=1)}
-    lines = [
-        "compute ke all ke/atom",
-        "compute pe all pe/atom",
-        "compute stress all centroid/stress/atom NULL virial",
-    ]
-    values = []
+    lines, values = [], []
     for symbol in run.present:
         lines += [
             f"group {symbol} type {types[symbol]}",
@@ -304,6 +318,12 @@ def _currents(run: ScriptInput) -> list[str]:
         ]
         values += [f"c_flux_{symbol}[*]", f"c_current_{symbol}[*]"]
     return [*lines, _series("currents", run.settings.current_stride, PRODUCTION, values)]
+
+
+def _profile(run: ScriptInput) -> list[str]:
+    if run.settings.heat_exchange is None:
+        return []
+    return profile(run.settings.heat_exchange, run.box, run.settings.block_steps, series_name(PRODUCTION, "profile"))
 
 
 def _advance(run: ScriptInput, phase: str, commands: Sequence[str]) -> list[str]:
